@@ -1,0 +1,171 @@
+//! Connecting, reading, writing.
+
+use super::{Conn, MigrateError};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool, ConnectOptions, Executor, Transaction};
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Which database this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// The embedded file.
+    Sqlite,
+    /// A PostgreSQL server, 15 or newer.
+    Postgres,
+}
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL is neither `sqlite://` nor `postgres://`.
+    #[error("DATABASE_URL must begin with sqlite:// or postgres://")]
+    UnknownEngine,
+    /// The folder of the SQLite file cannot be made.
+    #[error("cannot make the folder {0} for the database: {1}")]
+    Folder(PathBuf, std::io::Error),
+    /// Nobody answers, or the login is refused. The text never has the password.
+    #[error("cannot reach the database at {0}: {1}")]
+    Unreachable(String, sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+}
+
+/// The database. Clones share the pools.
+#[derive(Clone, Debug)]
+pub struct Db {
+    engine: Engine,
+    read: AnyPool,
+    write: AnyPool,
+}
+
+/// A write transaction: dropped without [`Tx::commit`], it never was.
+pub struct Tx(Transaction<'static, Any>);
+
+impl Tx {
+    /// Makes everything that was written durable.
+    ///
+    /// # Errors
+    /// The database's; then nothing was written.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.0.commit().await
+    }
+}
+
+impl Deref for Tx {
+    type Target = Conn;
+    fn deref(&self) -> &Conn {
+        &self.0
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.0
+    }
+}
+
+/// How many connections serve readers.
+const READERS: u32 = 4;
+/// How many connections serve writers on PostgreSQL. SQLite has one writer by nature.
+const POSTGRES_WRITERS: u32 = 8;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Db {
+    /// Connects. The file of a SQLite database is made when it does not exist.
+    ///
+    /// # Errors
+    /// As [`ConnectError`] says, within ten seconds.
+    pub async fn connect(database_url: &str) -> Result<Self, ConnectError> {
+        sqlx::any::install_default_drivers();
+        let engine = match database_url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Engine::Sqlite,
+            Some("postgres" | "postgresql") => Engine::Postgres,
+            _ => return Err(ConnectError::UnknownEngine),
+        };
+        let mut url = database_url.to_owned();
+        if engine == Engine::Sqlite {
+            make_folder(database_url)?;
+            if !url.contains("mode=") {
+                url.push_str(if url.contains('?') { "&mode=rwc" } else { "?mode=rwc" });
+            }
+        }
+        let unreachable = |error| ConnectError::Unreachable(without_password(database_url), error);
+        let options = AnyConnectOptions::from_str(&url).map_err(unreachable)?.disable_statement_logging();
+        let writers = if engine == Engine::Sqlite { 1 } else { POSTGRES_WRITERS };
+        let write = pool(engine, writers).connect_with(options.clone()).await.map_err(unreachable)?;
+        let read = pool(engine, READERS).connect_lazy_with(options);
+        Ok(Self { engine, read, write })
+    }
+
+    /// Which engine this is.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// A connection to read with. It sees what was committed.
+    ///
+    /// # Errors
+    /// The pool's: nobody answers, or every connection is busy for ten seconds.
+    pub async fn read(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
+        self.read.acquire().await
+    }
+
+    /// A transaction to write in.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub async fn write(&self) -> Result<Tx, sqlx::Error> {
+        let begin = if self.engine == Engine::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        self.write.begin_with(begin).await.map(Tx)
+    }
+
+    /// A writer's connection outside a transaction, for migrations.
+    pub(super) async fn exclusive(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
+        self.write.acquire().await
+    }
+
+    /// Closes every connection, waiting for those in use.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+fn pool(engine: Engine, size: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(engine == Engine::Postgres).after_connect(move |conn, _| {
+        Box::pin(async move {
+            if engine == Engine::Sqlite {
+                conn.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;").await?;
+            }
+            Ok(())
+        })
+    })
+}
+
+fn make_folder(database_url: &str) -> Result<(), ConnectError> {
+    let Some(folder) = sqlite_path(database_url).and_then(|path| path.parent().map(PathBuf::from)) else { return Ok(()) };
+    if folder.as_os_str().is_empty() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).map_err(|error| ConnectError::Folder(folder, error))
+}
+
+/// The file of a `sqlite:` URL; none for a database in memory.
+pub fn sqlite_path(database_url: &str) -> Option<PathBuf> {
+    let rest = database_url.strip_prefix("sqlite:")?;
+    let path = rest.strip_prefix("//").unwrap_or(rest).split('?').next()?;
+    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
+}
+
+fn without_password(database_url: &str) -> String {
+    let Ok(mut url) = url::Url::parse(database_url) else { return database_url.split('@').next_back().unwrap_or_default().to_owned() };
+    if url.password().is_some() {
+        let _ = url.set_password(Some("..."));
+    }
+    url.to_string()
+}

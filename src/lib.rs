@@ -1,0 +1,4 @@
+//! Farebox: a shop for AI API credit and the meter behind it. One line per room; `docs/ARCHITECTURE.md` walks through them.
+
+pub mod db;
+pub mod kernel;
