@@ -10,3 +10,14 @@ pub use clock::{Clock, NEVER};
 pub use ids::{Id, IdGen};
 pub use money::{Price, Usd};
 pub use random::Random;
+
+/// The injected sources that nearly every action needs.
+#[derive(Clone, Debug)]
+pub struct Kit {
+    /// What time it is.
+    pub clock: Clock,
+    /// New row ids.
+    pub ids: IdGen,
+    /// Random bytes.
+    pub random: Random,
+}
