@@ -124,6 +124,15 @@ impl Db {
         self.write.begin_with(begin).await.map(Tx)
     }
 
+    /// A transaction that reads one snapshot of everything, for the audit. Dropped when done.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub async fn snapshot(&self) -> Result<Tx, sqlx::Error> {
+        let begin = if self.engine == Engine::Sqlite { "BEGIN" } else { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" };
+        self.read.begin_with(begin).await.map(Tx)
+    }
+
     /// A writer's connection outside a transaction, for migrations.
     pub(super) async fn exclusive(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
         self.write.acquire().await

@@ -1,0 +1,237 @@
+//! The proof of the books: reads every row of the ledger in one snapshot and lists what does not agree.
+
+use super::accounts::{House, payload_hash};
+use super::spend::read_legs;
+use super::store::{self, pages};
+use crate::db::{Conn, Db};
+use crate::kernel::{Id, Usd};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use std::collections::HashMap;
+use std::fmt;
+
+/// How many rows are read at a time.
+const PAGE: i64 = 2000;
+
+/// Something that does not agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding(String);
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an audit saw.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How many transfers were read.
+    pub transfers: u64,
+    /// How many credits.
+    pub credits: u64,
+    /// How many holds, open and ended.
+    pub holds: u64,
+    /// What the shop owes its customers: the sum of all credits.
+    pub deferred: Usd,
+    /// What customers owe the shop.
+    pub receivable: Usd,
+    /// The balance of each house account, debits less credits.
+    pub house: Vec<(House, Usd)>,
+    /// What does not agree; empty when the books are clean.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether everything agrees.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn find(&mut self, text: String) {
+        self.findings.push(Finding(text));
+    }
+}
+
+/// What the transfers say of one account.
+#[derive(Default)]
+struct Sums {
+    debits: i128,
+    credits: i128,
+    granted: i128,
+}
+
+/// Proves the books of a database, in one snapshot of it, so that it can run beside a serving shop.
+///
+/// # Errors
+/// The database's. What does not agree is no error but a [`Finding`].
+pub async fn audit(db: &Db) -> Result<Report, sqlx::Error> {
+    let mut tx = db.snapshot().await?;
+    let mut report = Report::default();
+    let mut captured: HashMap<Id, i128> = HashMap::new();
+    let mut accounts = read_transfers(&mut tx, &mut report, &mut captured).await?;
+    let (held_by_credit, held_by_key) = read_open_holds(&mut tx, &mut report).await?;
+    check_ended_holds(&mut tx, &mut report, &mut captured).await?;
+    check_credits(&mut tx, &mut report, &mut accounts, held_by_credit).await?;
+    check_wallets(&mut tx, &mut report, &mut accounts).await?;
+    check_meters(&mut tx, &mut report, held_by_key).await?;
+    check_house(&mut report, &mut accounts);
+    for (number, sums) in accounts {
+        report.find(format!("account {number} has transfers (debits {}, credits {}) but is nobody's", sums.debits, sums.credits));
+    }
+    Ok(report)
+}
+
+/// Calls `each` with every row of a paged statement, whose first column is the key.
+async fn for_each(conn: &mut Conn, statement: &'static str, mut each: impl FnMut(&AnyRow) -> Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
+    let mut after = i64::MIN;
+    loop {
+        let rows = store::audit_page(conn, statement, after, PAGE).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.try_get(0)?;
+        rows.iter().try_for_each(&mut each)?;
+    }
+}
+
+async fn read_transfers(conn: &mut Conn, report: &mut Report, captured: &mut HashMap<Id, i128>) -> Result<HashMap<i64, Sums>, sqlx::Error> {
+    let mut accounts: HashMap<i64, Sums> = HashMap::new();
+    for_each(conn, pages::TRANSFERS, |row| {
+        let (id, debit, credit, amount): (i64, i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        let (kind, user, reference, hash): (String, i64, String, i64) = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?, row.try_get(7)?);
+        report.transfers += 1;
+        if payload_hash(debit, credit, Usd(amount), &kind, Id(user), &reference) != hash {
+            report.find(format!("transfer {}: its content does not match its hash", Id(id)));
+        }
+        accounts.entry(debit).or_default().debits += i128::from(amount);
+        let to = accounts.entry(credit).or_default();
+        to.credits += i128::from(amount);
+        if kind == "grant" {
+            to.granted += i128::from(amount);
+        }
+        if kind == "capture"
+            && let Ok(hold) = reference.parse::<Id>()
+        {
+            *captured.entry(hold).or_default() += i128::from(amount);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(accounts)
+}
+
+type Held = HashMap<i64, i128>;
+
+async fn read_open_holds(conn: &mut Conn, report: &mut Report) -> Result<(Held, Held), sqlx::Error> {
+    let (mut by_credit, mut by_key) = (Held::new(), Held::new());
+    for_each(conn, pages::OPEN_HOLDS, |row| {
+        let (id, key, amount, legs): (i64, i64, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        report.holds += 1;
+        *by_key.entry(key).or_default() += i128::from(amount);
+        let legs = read_legs(&legs).unwrap_or_default();
+        if legs.iter().map(|leg| i128::from(leg.amount.0)).sum::<i128>() != i128::from(amount) {
+            report.find(format!("open hold {}: its legs do not sum to its amount {}", Id(id), Usd(amount)));
+        }
+        for leg in legs {
+            *by_credit.entry(leg.credit.0).or_default() += i128::from(leg.amount.0);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok((by_credit, by_key))
+}
+
+async fn check_ended_holds(conn: &mut Conn, report: &mut Report, posted: &mut HashMap<Id, i128>) -> Result<(), sqlx::Error> {
+    for_each(conn, pages::ENDED_HOLDS, |row| {
+        let (id, amount, captured, released): (i64, i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        report.holds += 1;
+        if i128::from(captured) + i128::from(released) != i128::from(amount) {
+            report.find(format!("hold {}: captured {} + released {} is not {}", Id(id), Usd(captured), Usd(released), Usd(amount)));
+        }
+        let transfers = posted.remove(&Id(id)).unwrap_or_default();
+        if transfers != i128::from(captured) {
+            report.find(format!("hold {}: captured {} nano-dollars, its transfers say {transfers}", Id(id), captured));
+        }
+        Ok(())
+    })
+    .await?;
+    for (hold, amount) in posted.drain() {
+        report.find(format!("{amount} nano-dollars were captured for {hold}, which is no ended hold"));
+    }
+    Ok(())
+}
+
+async fn check_credits(conn: &mut Conn, report: &mut Report, accounts: &mut HashMap<i64, Sums>, mut held: Held) -> Result<(), sqlx::Error> {
+    for_each(conn, pages::CREDITS, |row| {
+        let (id, granted, posted, in_hold): (i64, i64, i64, i64) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+        let sums = accounts.remove(&id).unwrap_or_default();
+        report.credits += 1;
+        report.deferred += Usd(posted);
+        if sums.credits - sums.debits != i128::from(posted) {
+            report.find(format!("credit {}: posted {posted}, its transfers sum to {}", Id(id), sums.credits - sums.debits));
+        }
+        if sums.granted != i128::from(granted) {
+            report.find(format!("credit {}: granted {granted}, its grants sum to {}", Id(id), sums.granted));
+        }
+        let legs = held.remove(&id).unwrap_or_default();
+        if legs != i128::from(in_hold) {
+            report.find(format!("credit {}: held {in_hold}, open holds have {legs}", Id(id)));
+        }
+        if in_hold < 0 || posted < in_hold {
+            report.find(format!("credit {}: held {in_hold} of {posted}", Id(id)));
+        }
+        Ok(())
+    })
+    .await?;
+    for (credit, amount) in held {
+        report.find(format!("open holds have {amount} of credit {}, which does not exist", Id(credit)));
+    }
+    Ok(())
+}
+
+async fn check_wallets(conn: &mut Conn, report: &mut Report, accounts: &mut HashMap<i64, Sums>) -> Result<(), sqlx::Error> {
+    for_each(conn, pages::WALLETS, |row| {
+        let (user, owed, limit): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let sums = accounts.remove(&user).unwrap_or_default();
+        report.receivable += Usd(owed);
+        if sums.debits - sums.credits != i128::from(owed) {
+            report.find(format!("wallet {}: owes {owed}, its transfers say {}", Id(user), sums.debits - sums.credits));
+        }
+        if owed < 0 || limit < 0 {
+            report.find(format!("wallet {}: owes {owed} of at most {limit}", Id(user)));
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn check_meters(conn: &mut Conn, report: &mut Report, mut held: Held) -> Result<(), sqlx::Error> {
+    for_each(conn, pages::METERS, |row| {
+        let (key, in_hold): (i64, i64) = (row.try_get(0)?, row.try_get(2)?);
+        let legs = held.remove(&key).unwrap_or_default();
+        if legs != i128::from(in_hold) {
+            report.find(format!("key {}: its meter holds {in_hold}, open holds have {legs}", Id(key)));
+        }
+        Ok(())
+    })
+    .await?;
+    for (key, amount) in held {
+        report.find(format!("open holds have {amount} for key {}, which has no meter", Id(key)));
+    }
+    Ok(())
+}
+
+fn check_house(report: &mut Report, accounts: &mut HashMap<i64, Sums>) {
+    let mut sum = i128::from(report.receivable.0) - i128::from(report.deferred.0);
+    for house in House::ALL {
+        let sums = accounts.remove(&house.number()).unwrap_or_default();
+        let balance = sums.debits - sums.credits;
+        sum += balance;
+        match i64::try_from(balance) {
+            Ok(balance) => report.house.push((house, Usd(balance))),
+            Err(_) => report.find(format!("{house:?}: a balance of {balance} is out of range")),
+        }
+    }
+    if sum != 0 {
+        report.find(format!("debits and credits differ by {sum} nano-dollars"));
+    }
+}

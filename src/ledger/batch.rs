@@ -1,0 +1,447 @@
+//! One group commit: many holds and settlements, applied in memory to locked wallets, written with few statements.
+
+use super::accounts::{Account, House, Transfer, TransferKind};
+use super::spend::{self, Bucket, Leg};
+use super::store::{self, HoldEnd, MeterDelta, NewHold, WalletRow};
+use super::{LedgerError, NodeRun};
+use crate::db::{Conn, Tx};
+use crate::kernel::{Id, Kit, Usd};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::future::Future;
+
+/// A request for a reservation.
+#[derive(Clone, Debug)]
+pub struct HoldRequest {
+    /// The request's id, which becomes the hold's.
+    pub id: Id,
+    /// Who pays.
+    pub user: Id,
+    /// The key that the request came with.
+    pub key: Id,
+    /// The key's total budget, if it has one.
+    pub budget: Option<Usd>,
+    /// The worst case: what is held when the balance allows.
+    pub full: Usd,
+    /// The least that is worth holding: less is [`LedgerError::InsufficientBalance`].
+    pub floor: Usd,
+    /// What the request costs as soon as it is sent: what recovery charges when the node dies.
+    pub checkpoint: Usd,
+    /// What the journal needs to describe the request when the node dies.
+    pub memo: String,
+}
+
+/// A reservation that was made.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    /// The request's id.
+    pub id: Id,
+    /// Who pays.
+    pub user: Id,
+    /// The key that the request came with.
+    pub key: Id,
+    /// What is held: at most what was asked for.
+    pub amount: Usd,
+    /// From which credits.
+    pub legs: Vec<Leg>,
+}
+
+/// What a request was charged in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Charge {
+    /// What the customer pays.
+    pub charged: Usd,
+    /// What nobody could be charged for.
+    pub absorbed: Usd,
+}
+
+/// A request whose node died.
+#[derive(Clone, Debug)]
+pub struct LostRequest {
+    /// The request's id.
+    pub id: Id,
+    /// Who pays.
+    pub user: Id,
+    /// The key that the request came with.
+    pub key: Id,
+    /// What the relay said of it when it was held.
+    pub memo: String,
+    /// When it was held, in unix milliseconds.
+    pub held_at: i64,
+    /// When it was recovered.
+    pub recovered_at: i64,
+}
+
+/// Where requests are written down, in the same transaction as their charge.
+pub trait Journal: Send + Sync + 'static {
+    /// What a request was.
+    type Entry: Send + Sync + 'static;
+
+    /// Writes entries; one that exists already is overwritten, because what is known later is better.
+    fn write(&self, conn: &mut Conn, entries: &[(&Self::Entry, Charge)]) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// Describes a request whose node died.
+    fn recovered(&self, lost: &LostRequest) -> Self::Entry;
+}
+
+/// How a hold ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By the relay that made it.
+    Finished,
+    /// By recovery.
+    Recovered,
+}
+
+/// A hold to end.
+#[derive(Debug)]
+pub(super) struct Settlement<E> {
+    pub(super) hold: Hold,
+    pub(super) cost: Usd,
+    pub(super) end: End,
+    pub(super) entry: Option<E>,
+}
+
+/// One thing to do in a batch.
+#[derive(Debug)]
+pub(super) enum Op<E> {
+    /// Reserve.
+    Hold(HoldRequest),
+    /// Charge and release.
+    Settle(Settlement<E>),
+    /// Release a hold that nobody waits for, if it exists.
+    Void(Id),
+    /// Write down a request that held nothing.
+    Note(E),
+    /// Remember what a running request has cost so far.
+    Checkpoint(Id, Usd),
+}
+
+/// What became of an [`Op`].
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Hold(Result<Hold, LedgerError>),
+    Settled(Result<Charge, LedgerError>),
+    Done,
+}
+
+struct Wallet {
+    row: WalletRow,
+    owed_before: Usd,
+    /// In spend order.
+    buckets: Vec<Bucket>,
+    touched: BTreeSet<Id>,
+}
+
+impl Wallet {
+    fn bucket(&mut self, id: Id) -> Result<&mut Bucket, LedgerError> {
+        self.touched.insert(id);
+        self.buckets.iter_mut().find(|b| b.id == id).ok_or_else(|| LedgerError::Corrupt(format!("credit {id} of an open hold is not in its wallet")))
+    }
+
+    fn available(&self, now: i64) -> Usd {
+        self.buckets.iter().map(|b| b.available(now)).sum()
+    }
+}
+
+/// The state of a batch while it is applied.
+pub(super) struct Batch<'a, J: Journal> {
+    kit: &'a Kit,
+    node: NodeRun,
+    journal: &'a J,
+    /// Keys whose meter rows exist.
+    known_meters: &'a HashSet<Id>,
+    now: i64,
+    wallets: BTreeMap<Id, Wallet>,
+    meters: BTreeMap<Id, MeterDelta>,
+    /// (spent, held) of keys with a budget, before this batch.
+    budgets: HashMap<Id, (Usd, Usd)>,
+    transfers: Vec<Transfer>,
+    holds: Vec<NewHold>,
+}
+
+impl<'a, J: Journal> Batch<'a, J> {
+    pub(super) fn new(kit: &'a Kit, node: NodeRun, journal: &'a J, known_meters: &'a HashSet<Id>) -> Self {
+        Self {
+            kit,
+            node,
+            journal,
+            known_meters,
+            now: kit.clock.now_ms(),
+            wallets: BTreeMap::new(),
+            meters: BTreeMap::new(),
+            budgets: HashMap::new(),
+            transfers: Vec::new(),
+            holds: Vec::new(),
+        }
+    }
+
+    /// Applies every op inside `tx`, which the caller commits. An error means that nothing may be committed. Settlements come
+    /// before holds, so that what they release can be held at once.
+    pub(super) async fn apply(mut self, tx: &mut Tx, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
+        self.lock_wallets(tx, ops).await?;
+        let mut outcomes: Vec<Option<Outcome>> = ops.iter().map(|_| None).collect();
+        let mut entries: Vec<(&J::Entry, Charge)> = Vec::with_capacity(ops.len());
+        self.settle_all(tx, ops, &mut outcomes, &mut entries).await?;
+        for (op, outcome) in ops.iter().zip(&mut outcomes) {
+            match op {
+                Op::Hold(request) => *outcome = Some(Outcome::Hold(self.hold(tx, request).await?)),
+                Op::Void(id) => self.void(tx, *id).await?,
+                Op::Note(entry) => entries.push((entry, Charge::default())),
+                Op::Settle(_) | Op::Checkpoint(..) => {}
+            }
+        }
+        let checkpoints: Vec<(Id, Usd)> = ops.iter().filter_map(|op| if let Op::Checkpoint(id, amount) = op { Some((*id, *amount)) } else { None }).collect();
+        store::checkpoint_holds(tx, &checkpoints).await?;
+        self.write(tx, &entries).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Done)).collect())
+    }
+
+    async fn lock_wallets(&mut self, tx: &mut Tx, ops: &[Op<J::Entry>]) -> Result<(), LedgerError> {
+        let user = |op: &Op<J::Entry>| match op {
+            Op::Hold(request) => Some(request.user),
+            Op::Settle(settlement) => Some(settlement.hold.user),
+            Op::Void(_) | Op::Note(_) | Op::Checkpoint(..) => None,
+        };
+        let mut users: BTreeSet<Id> = ops.iter().filter_map(user).collect();
+        for op in ops {
+            if let Op::Void(id) = op
+                && let Some(row) = store::hold_by_id(tx, *id).await?
+            {
+                users.insert(row.user);
+            }
+        }
+        for user in users {
+            let Some(row) = store::lock_wallet(tx, user).await? else { continue };
+            let mut buckets: Vec<Bucket> = store::credits_of(tx, user).await?.into_iter().map(|credit| credit.bucket).collect();
+            spend::order(&mut buckets);
+            self.wallets.insert(user, Wallet { row, owed_before: row.owed, buckets, touched: BTreeSet::new() });
+        }
+        Ok(())
+    }
+
+    async fn settle_all<'o>(
+        &mut self,
+        tx: &mut Tx,
+        ops: &'o [Op<J::Entry>],
+        outcomes: &mut [Option<Outcome>],
+        entries: &mut Vec<(&'o J::Entry, Charge)>,
+    ) -> Result<(), LedgerError> {
+        let mut firsts = HashSet::new();
+        let mut ends = Vec::new();
+        for op in ops {
+            if let Op::Settle(settlement) = op
+                && firsts.insert(settlement.hold.id)
+            {
+                ends.push(hold_end(&settlement.hold, settlement.cost, settlement.end));
+            }
+        }
+        let mut ended: HashSet<Id> = store::end_holds(tx, &ends, self.now).await?.into_iter().collect();
+        for (op, outcome) in ops.iter().zip(outcomes) {
+            let Op::Settle(settlement) = op else { continue };
+            let result = if ended.remove(&settlement.hold.id) {
+                let charge = self.capture(&settlement.hold, settlement.cost)?;
+                Ok((charge, true))
+            } else {
+                self.settle_late(tx, settlement).await?
+            };
+            if let (Ok((charge, true)), Some(entry)) = (&result, &settlement.entry) {
+                entries.push((entry, *charge));
+            }
+            *outcome = Some(Outcome::Settled(result.map(|(charge, _)| charge)));
+        }
+        Ok(())
+    }
+
+    /// Charges a hold that has just been ended by this batch.
+    fn capture(&mut self, hold: &Hold, cost: Usd) -> Result<Charge, LedgerError> {
+        let captured = cost.min(hold.amount);
+        let wallet = self.wallets.get_mut(&hold.user).ok_or(LedgerError::NoWallet(hold.user))?;
+        for leg in &hold.legs {
+            wallet.bucket(leg.credit)?.held -= leg.amount;
+        }
+        for (n, part) in spend::front(&hold.legs, captured).into_iter().enumerate() {
+            wallet.bucket(part.credit)?.posted -= part.amount;
+            let (debit, credit) = (Account::Credit(part.credit), Account::House(House::Revenue));
+            self.transfers.push(transfer(self.kit, self.now, hold, debit, credit, part.amount, TransferKind::Capture, format!("capture:{}:{n}", hold.id)));
+        }
+        let absorbed = self.charge_beyond(hold, cost - captured, "overage")?;
+        let meter = self.meters.entry(hold.key).or_default();
+        meter.spent += cost - absorbed;
+        meter.held -= hold.amount;
+        meter.requests += 1;
+        Ok(Charge { charged: cost - absorbed, absorbed })
+    }
+
+    /// Posts what a request cost beyond its hold: from what is available, then as debt up to the overdraft limit; the rest is
+    /// returned, and is the shop's loss.
+    fn charge_beyond(&mut self, hold: &Hold, amount: Usd, tag: &str) -> Result<Usd, LedgerError> {
+        if amount <= Usd::ZERO {
+            return Ok(Usd::ZERO);
+        }
+        let revenue = Account::House(House::Revenue);
+        let wallet = self.wallets.get_mut(&hold.user).ok_or(LedgerError::NoWallet(hold.user))?;
+        let mut left = amount;
+        let mut parts = Vec::new();
+        for leg in spend::split(&wallet.buckets, amount, self.now) {
+            wallet.bucket(leg.credit)?.posted -= leg.amount;
+            left -= leg.amount;
+            parts.push((Account::Credit(leg.credit), leg.amount, TransferKind::Overage));
+        }
+        let debt = left.min(wallet.row.overdraft_limit - wallet.row.owed).max(Usd::ZERO);
+        if debt > Usd::ZERO {
+            wallet.row.owed += debt;
+            left -= debt;
+            parts.push((Account::Receivable(hold.user), debt, TransferKind::Overdraft));
+        }
+        if left > Usd::ZERO {
+            parts.push((Account::House(House::Absorbed), left, TransferKind::Absorbed));
+        }
+        for (n, (debit, amount, kind)) in parts.into_iter().enumerate() {
+            self.transfers.push(transfer(self.kit, self.now, hold, debit, revenue, amount, kind, format!("{tag}:{}:{n}", hold.id)));
+        }
+        Ok(left)
+    }
+
+    /// A settlement whose hold had already ended: a replay changes nothing; after a recovery only the difference is posted. The
+    /// flag says whether the journal should know.
+    async fn settle_late(&mut self, tx: &mut Tx, settlement: &Settlement<J::Entry>) -> Result<Result<(Charge, bool), LedgerError>, LedgerError> {
+        let hold = &settlement.hold;
+        let Some(row) = store::hold_by_id(tx, hold.id).await? else { return Ok(Err(LedgerError::UnknownHold(hold.id))) };
+        let already = store::charged_for(tx, hold.user, hold.id).await?;
+        if row.state != "recovered" || settlement.end == End::Recovered {
+            return Ok(Ok((Charge { charged: already, absorbed: Usd::ZERO }, false)));
+        }
+        let mut charge = Charge { charged: already, absorbed: Usd::ZERO };
+        if settlement.cost > already {
+            charge.absorbed = self.charge_beyond(hold, settlement.cost - already, &format!("late:{}", already.0))?;
+            charge.charged = settlement.cost - charge.absorbed;
+        } else if settlement.cost < already {
+            self.give_back(tx, hold, already - settlement.cost, already).await?;
+            charge.charged = settlement.cost;
+        }
+        self.meters.entry(hold.key).or_default().spent += charge.charged - already;
+        Ok(Ok((charge, true)))
+    }
+
+    /// Gives back what a recovery charged too much: debt first, then to the credit that paid.
+    async fn give_back(&mut self, tx: &mut Tx, hold: &Hold, amount: Usd, already: Usd) -> Result<(), LedgerError> {
+        let wallet = self.wallets.get_mut(&hold.user).ok_or(LedgerError::NoWallet(hold.user))?;
+        let debt = amount.min(wallet.row.owed);
+        wallet.row.owed -= debt;
+        let mut parts = vec![(Account::Receivable(hold.user), debt)];
+        if let Some(leg) = hold.legs.first() {
+            if !wallet.buckets.iter().any(|b| b.id == leg.credit)
+                && let Some(credit) = store::credit_by_id(tx, leg.credit).await?
+            {
+                wallet.buckets.push(credit.bucket);
+            }
+            wallet.bucket(leg.credit)?.posted += amount - debt;
+            parts.push((Account::Credit(leg.credit), amount - debt));
+        }
+        for (n, (account, part)) in parts.into_iter().enumerate().filter(|(_, (_, part))| *part > Usd::ZERO) {
+            let key = format!("correction:{}:{}:{n}", already.0, hold.id);
+            self.transfers.push(transfer(self.kit, self.now, hold, Account::House(House::Revenue), account, part, TransferKind::Correction, key));
+        }
+        Ok(())
+    }
+
+    async fn hold(&mut self, tx: &mut Tx, request: &HoldRequest) -> Result<Result<Hold, LedgerError>, LedgerError> {
+        let now = self.now;
+        let budget_left = match request.budget {
+            Some(budget) => Some(self.budget_left(tx, request.key, budget).await?),
+            None => None,
+        };
+        let Some(wallet) = self.wallets.get_mut(&request.user) else { return Ok(Err(LedgerError::NoWallet(request.user))) };
+        if request.full <= Usd::ZERO || request.floor > request.full {
+            return Ok(Err(LedgerError::BadAmount(request.full)));
+        }
+        if let Some(left) = budget_left
+            && left < request.floor.max(Usd(1))
+        {
+            return Ok(Err(LedgerError::KeyBudgetExhausted { left }));
+        }
+        let want = budget_left.map_or(request.full, |left| left.min(request.full));
+        let available = wallet.available(now);
+        if available < request.floor.max(Usd(1)) {
+            return Ok(Err(LedgerError::InsufficientBalance { available }));
+        }
+        let legs = spend::split(&wallet.buckets, want, now);
+        for leg in &legs {
+            wallet.bucket(leg.credit)?.held += leg.amount;
+        }
+        let amount = spend::total(&legs);
+        self.meters.entry(request.key).or_default().held += amount;
+        self.holds.push(NewHold {
+            id: request.id,
+            user: request.user,
+            key: request.key,
+            node: self.node.slot,
+            incarnation: self.node.incarnation,
+            amount,
+            checkpoint: request.checkpoint,
+            legs: legs.clone(),
+            memo: request.memo.clone(),
+            created_at: now,
+        });
+        Ok(Ok(Hold { id: request.id, user: request.user, key: request.key, amount, legs }))
+    }
+
+    /// The wallet's lock orders this too: a key belongs to one customer.
+    async fn budget_left(&mut self, tx: &mut Tx, key: Id, budget: Usd) -> Result<Usd, LedgerError> {
+        let (spent, held) = match self.budgets.get(&key) {
+            Some(known) => *known,
+            None => {
+                let read = store::key_meter(tx, key).await?.unwrap_or_default();
+                self.budgets.insert(key, read);
+                read
+            }
+        };
+        let delta = self.meters.get(&key).copied().unwrap_or_default();
+        Ok(budget - spent - held - delta.spent - delta.held)
+    }
+
+    async fn void(&mut self, tx: &mut Tx, id: Id) -> Result<(), LedgerError> {
+        let Some(row) = store::hold_by_id(tx, id).await? else { return Ok(()) };
+        let hold = Hold { id, user: row.user, key: row.key, amount: row.amount, legs: row.legs };
+        if store::end_holds(tx, &[hold_end(&hold, Usd::ZERO, End::Finished)], self.now).await?.is_empty() {
+            return Ok(());
+        }
+        self.capture(&hold, Usd::ZERO).map(drop)
+    }
+
+    async fn write(&mut self, tx: &mut Tx, entries: &[(&J::Entry, Charge)]) -> Result<(), LedgerError> {
+        let mut changed = Vec::new();
+        for (user, wallet) in &self.wallets {
+            if wallet.row.owed != wallet.owed_before {
+                store::set_owed(tx, *user, wallet.row.owed).await?;
+            }
+            changed.extend(wallet.buckets.iter().filter(|b| wallet.touched.contains(&b.id)));
+        }
+        store::set_credits(tx, &changed).await?;
+        store::insert_holds(tx, &self.holds).await?;
+        store::insert_transfers(tx, &self.transfers).await?;
+        let meters: Vec<(Id, MeterDelta)> = self.meters.iter().map(|(key, delta)| (*key, *delta)).collect();
+        let new: Vec<Id> = meters.iter().map(|(key, _)| *key).filter(|key| !self.known_meters.contains(key)).collect();
+        store::open_meters(tx, &new).await?;
+        store::add_to_meters(tx, &meters, self.now).await?;
+        if !entries.is_empty() {
+            self.journal.write(tx, entries).await?;
+        }
+        Ok(())
+    }
+}
+
+fn hold_end(hold: &Hold, cost: Usd, end: End) -> HoldEnd {
+    let captured = cost.min(hold.amount);
+    let state = match end {
+        End::Recovered => "recovered",
+        End::Finished if captured > Usd::ZERO => "captured",
+        End::Finished => "released",
+    };
+    HoldEnd { id: hold.id, state, captured, released: hold.amount - captured }
+}
+
+#[allow(clippy::too_many_arguments)] // a row has that many columns
+fn transfer(kit: &Kit, at: i64, hold: &Hold, debit: Account, credit: Account, amount: Usd, kind: TransferKind, idempotency_key: String) -> Transfer {
+    Transfer { id: kit.ids.next(), debit, credit, amount, kind, user: hold.user, reference: hold.id.to_string(), idempotency_key, at }
+}

@@ -1,0 +1,262 @@
+//! Postings outside a request: wallets, grants, corrections by hand, expiry, and what a wallet consists of. Each runs in the
+//! caller's transaction, so that a gift card is marked and credited together or not at all.
+
+use super::LedgerError;
+use super::accounts::{Account, House, Transfer, TransferKind};
+use super::spend::{self, Bucket, CreditKind};
+use super::store::{self, CreditRow, TransferRow, WalletRow};
+use crate::db::{Conn, Db, Tx};
+use crate::kernel::{Id, Kit, Usd};
+
+/// A credit to be given.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// To whom.
+    pub user: Id,
+    /// Where it comes from, for the spend order.
+    pub kind: CreditKind,
+    /// The house account that is debited.
+    pub from: House,
+    /// More than zero.
+    pub amount: Usd,
+    /// Lower is spent first; 100 is usual.
+    pub priority: i64,
+    /// Not spendable before this unix millisecond.
+    pub effective_at: i64,
+    /// Expires at this unix millisecond, or [`NEVER`](crate::kernel::NEVER).
+    pub expires_at: i64,
+    /// What a statement says of it.
+    pub reference: String,
+    /// What the credit is for, never the message that told of it: a payment's id, a card's id.
+    pub idempotency_key: String,
+}
+
+/// A credit that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// The credit's id.
+    pub credit_id: Id,
+    /// The same grant had been made before; nothing changed.
+    pub replayed: bool,
+}
+
+/// What a wallet consists of.
+#[derive(Clone, Debug)]
+pub struct Balance {
+    /// What a new request can take.
+    pub available: Usd,
+    /// What in-flight requests hold.
+    pub held: Usd,
+    /// What the customer owes.
+    pub owed: Usd,
+    /// The credits that have something left, in spend order.
+    pub credits: Vec<CreditRow>,
+}
+
+/// How many wallets one sweep of [`Books::expire`] visits at a time.
+const SWEEP: i64 = 200;
+
+/// The books, for those who post in their own transaction.
+#[derive(Clone, Debug)]
+pub struct Books {
+    kit: Kit,
+}
+
+impl Books {
+    /// Books that take time and ids from `kit`.
+    pub fn new(kit: Kit) -> Self {
+        Self { kit }
+    }
+
+    /// Gives the customer an empty wallet. Idempotent.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open_wallet(&self, tx: &mut Tx, user: Id) -> Result<(), LedgerError> {
+        Ok(store::open_wallet(tx, user, self.kit.clock.now_ms()).await?)
+    }
+
+    /// Gives a credit, once per idempotency key. Debt is paid out of it first.
+    ///
+    /// # Errors
+    /// [`LedgerError::IdempotencyConflict`] when the key was used for another amount, customer or source.
+    pub async fn grant(&self, tx: &mut Tx, grant: Grant) -> Result<Granted, LedgerError> {
+        if grant.amount <= Usd::ZERO {
+            return Err(LedgerError::BadAmount(grant.amount));
+        }
+        let wallet = self.lock(tx, grant.user).await?;
+        if let Some(credit_id) = self.replayed_grant(tx, &grant).await? {
+            return Ok(Granted { credit_id, replayed: true });
+        }
+        let (id, now) = (self.kit.ids.next(), self.kit.clock.now_ms());
+        let debt = wallet.owed.min(grant.amount);
+        let bucket = Bucket {
+            id,
+            kind: grant.kind,
+            posted: grant.amount - debt,
+            held: Usd::ZERO,
+            priority: grant.priority,
+            effective_at: grant.effective_at,
+            expires_at: grant.expires_at,
+        };
+        store::insert_credit(tx, grant.user, &bucket, grant.amount, &grant.reference, now).await?;
+        let mut transfers =
+            vec![self.row(&grant, Account::House(grant.from), Account::Credit(id), grant.amount, TransferKind::Grant, grant.idempotency_key.clone())];
+        if debt > Usd::ZERO {
+            store::set_owed(tx, grant.user, wallet.owed - debt).await?;
+            transfers.push(self.row(&grant, Account::Credit(id), Account::Receivable(grant.user), debt, TransferKind::Debt, format!("debt:{id}")));
+        }
+        store::insert_transfers(tx, &transfers).await?;
+        Ok(Granted { credit_id: id, replayed: false })
+    }
+
+    /// The credit that this grant made before. The payload's hash covers the credit's id, so it is computed with the one found.
+    async fn replayed_grant(&self, tx: &mut Tx, grant: &Grant) -> Result<Option<Id>, LedgerError> {
+        let Some((credit, hash)) = store::transfer_by_key(tx, &grant.idempotency_key).await? else { return Ok(None) };
+        let credit = Account::Credit(Id(credit));
+        let same = self.row(grant, Account::House(grant.from), credit, grant.amount, TransferKind::Grant, String::new()).payload_hash() == hash;
+        if same { Ok(Some(Id(credit.number()))) } else { Err(LedgerError::IdempotencyConflict(grant.idempotency_key.clone())) }
+    }
+
+    /// Corrects a balance by hand: gives a paid credit, or takes available credit away in spend order. Once per key.
+    ///
+    /// # Errors
+    /// [`LedgerError::InsufficientBalance`] when less than that is available.
+    pub async fn adjust(&self, tx: &mut Tx, user: Id, delta: Usd, reference: String, idempotency_key: String) -> Result<(), LedgerError> {
+        let now = self.kit.clock.now_ms();
+        let never = crate::kernel::NEVER;
+        let (kind, from) = (CreditKind::Paid, House::Adjustment);
+        let grant = |amount| Grant { user, kind, from, amount, priority: 100, effective_at: now, expires_at: never, reference, idempotency_key };
+        if delta > Usd::ZERO {
+            return self.grant(tx, grant(delta)).await.map(drop);
+        }
+        let take = grant(-delta);
+        if take.amount <= Usd::ZERO {
+            return Err(LedgerError::BadAmount(delta));
+        }
+        self.take(tx, &take).await
+    }
+
+    async fn take(&self, tx: &mut Tx, take: &Grant) -> Result<(), LedgerError> {
+        let now = self.kit.clock.now_ms();
+        self.lock(tx, take.user).await?;
+        let first_key = format!("{}:0", take.idempotency_key);
+        if store::transfer_by_key(tx, &first_key).await?.is_some() {
+            return Ok(());
+        }
+        let mut buckets: Vec<Bucket> = store::credits_of(tx, take.user).await?.into_iter().map(|credit| credit.bucket).collect();
+        spend::order(&mut buckets);
+        let legs = spend::split(&buckets, take.amount, now);
+        if spend::total(&legs) < take.amount {
+            return Err(LedgerError::InsufficientBalance { available: spend::total(&legs) });
+        }
+        let mut transfers = Vec::new();
+        for (n, leg) in legs.iter().enumerate() {
+            if let Some(bucket) = buckets.iter_mut().find(|b| b.id == leg.credit) {
+                bucket.posted -= leg.amount;
+            }
+            let key = format!("{}:{n}", take.idempotency_key);
+            transfers.push(self.row(take, Account::Credit(leg.credit), Account::House(take.from), leg.amount, TransferKind::Adjustment, key));
+        }
+        let changed: Vec<&Bucket> = buckets.iter().filter(|b| legs.iter().any(|leg| leg.credit == b.id)).collect();
+        store::set_credits(tx, &changed).await?;
+        Ok(store::insert_transfers(tx, &transfers).await?)
+    }
+
+    /// Sets how much a customer may owe.
+    ///
+    /// # Errors
+    /// [`LedgerError::BadAmount`] for a negative limit.
+    pub async fn set_overdraft_limit(&self, tx: &mut Tx, user: Id, limit: Usd) -> Result<(), LedgerError> {
+        if limit < Usd::ZERO {
+            return Err(LedgerError::BadAmount(limit));
+        }
+        self.lock(tx, user).await?;
+        Ok(store::set_overdraft_limit(tx, user, limit).await?)
+    }
+
+    /// Turns what has expired, and no request holds, into breakage. Returns how many credits that were. What is still held
+    /// expires in a later sweep, when its request has ended.
+    ///
+    /// # Errors
+    /// The database's; what was swept before stays swept.
+    pub async fn expire(&self, db: &Db) -> Result<u64, LedgerError> {
+        let now = self.kit.clock.now_ms();
+        let mut swept = 0;
+        loop {
+            let owners = store::expired_owners(&mut *db.read().await?, now, SWEEP).await?;
+            if owners.is_empty() {
+                return Ok(swept);
+            }
+            let before = swept;
+            for user in owners {
+                let mut tx = db.write().await?;
+                swept += self.expire_wallet(&mut tx, user, now).await?;
+                tx.commit().await?;
+            }
+            if swept == before {
+                return Ok(swept);
+            }
+        }
+    }
+
+    async fn expire_wallet(&self, tx: &mut Tx, user: Id, now: i64) -> Result<u64, LedgerError> {
+        self.lock(tx, user).await?;
+        let mut swept = 0;
+        for credit in store::credits_of(tx, user).await? {
+            let mut bucket = credit.bucket;
+            let left = bucket.posted - bucket.held;
+            if bucket.expires_at > now || left <= Usd::ZERO {
+                continue;
+            }
+            bucket.posted = bucket.held;
+            store::set_credits(tx, &[&bucket]).await?;
+            let id = self.kit.ids.next();
+            let row = Transfer {
+                id,
+                debit: Account::Credit(bucket.id),
+                credit: Account::House(House::Breakage),
+                amount: left,
+                kind: TransferKind::Expiry,
+                user,
+                reference: credit.reference,
+                idempotency_key: format!("expiry:{}:{id}", bucket.id),
+                at: now,
+            };
+            store::insert_transfers(tx, &[row]).await?;
+            swept += 1;
+        }
+        Ok(swept)
+    }
+
+    /// What the wallet consists of. A customer without a wallet has an empty one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn balance(&self, conn: &mut Conn, user: Id) -> Result<Balance, LedgerError> {
+        let now = self.kit.clock.now_ms();
+        let owed = store::read_wallet(conn, user).await?.map_or(Usd::ZERO, |wallet| wallet.owed);
+        let mut credits = store::credits_of(conn, user).await?;
+        credits.sort_by_key(|c| (c.bucket.priority, c.bucket.expires_at, c.bucket.kind, c.bucket.id));
+        let available = credits.iter().map(|c| c.bucket.available(now)).sum();
+        let held = credits.iter().map(|c| c.bucket.held).sum();
+        Ok(Balance { available, held, owed, credits })
+    }
+
+    /// A customer's transfers, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn statement(&self, conn: &mut Conn, user: Id, before: Option<Id>, limit: i64) -> Result<Vec<TransferRow>, LedgerError> {
+        Ok(store::statement(conn, user, before.unwrap_or(Id(i64::MAX)), limit).await?)
+    }
+
+    async fn lock(&self, tx: &mut Tx, user: Id) -> Result<WalletRow, LedgerError> {
+        store::lock_wallet(tx, user).await?.ok_or(LedgerError::NoWallet(user))
+    }
+
+    fn row(&self, grant: &Grant, debit: Account, credit: Account, amount: Usd, kind: TransferKind, idempotency_key: String) -> Transfer {
+        let (id, at) = (self.kit.ids.next(), self.kit.clock.now_ms());
+        Transfer { id, debit, credit, amount, kind, user: grant.user, reference: grant.reference.clone(), idempotency_key, at }
+    }
+}

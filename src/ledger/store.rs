@@ -1,0 +1,434 @@
+//! The ledger's SQL.
+
+use super::accounts::Transfer;
+use super::spend::{Bucket, CreditKind, Leg, read_legs, write_legs};
+use crate::db::{Bulk, Conn};
+use crate::kernel::{Id, Usd};
+use crate::statements;
+use sqlx::{Any, Row, any::AnyRow};
+
+statements! {
+    OPEN_WALLET = "INSERT INTO wallet (user_id, version, owed, overdraft_limit, created_at) VALUES ($1, 0, 0, 0, $2) ON CONFLICT (user_id) DO NOTHING";
+    LOCK_WALLET = "UPDATE wallet SET version = version + 1 WHERE user_id = $1 RETURNING owed, overdraft_limit";
+    READ_WALLET = "SELECT owed, overdraft_limit FROM wallet WHERE user_id = $1";
+    SET_OWED = "UPDATE wallet SET owed = $2 WHERE user_id = $1";
+    SET_OVERDRAFT_LIMIT = "UPDATE wallet SET overdraft_limit = $2 WHERE user_id = $1";
+    CREDITS_OF = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE user_id = $1 AND posted > 0";
+    CREDIT_BY_ID = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE id = $1";
+    INSERT_CREDIT = "INSERT INTO credit (id, user_id, kind, granted, posted, held, priority, effective_at, expires_at, reference, created_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10)";
+    EXPIRED_OWNERS = "SELECT DISTINCT user_id FROM credit WHERE expires_at <= $1 AND posted > 0 AND held < posted ORDER BY user_id LIMIT $2";
+    TRANSFER_BY_KEY = "SELECT credit, payload_hash FROM transfer WHERE idempotency_key = $1";
+    STATEMENT = "SELECT id, debit, credit, amount, kind, reference, at FROM transfer WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    HOLD_BY_ID = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, state, captured, created_at FROM hold WHERE id = $1";
+    CHARGED_FOR = "SELECT CAST(COALESCE(SUM(CASE WHEN kind = 'correction' THEN -amount ELSE amount END), 0) AS BIGINT) FROM transfer WHERE user_id = $1 AND id > $2 AND reference = $3 AND kind <> 'absorbed'";
+    OPEN_HOLDS_OF_NODE = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, state, captured, created_at FROM hold WHERE node = $1 AND incarnation = $2 AND state = 'open' AND id > $3 ORDER BY id LIMIT $4";
+    NODES_WITH_OPEN_HOLDS = "SELECT DISTINCT node, incarnation FROM hold WHERE state = 'open'";
+    KEY_METER = "SELECT spent, held FROM key_meter WHERE key_id = $1";
+    AUDIT_TRANSFERS = "SELECT id, debit, credit, amount, kind, user_id, reference, payload_hash FROM transfer WHERE id > $1 ORDER BY id LIMIT $2";
+    AUDIT_CREDITS = "SELECT id, user_id, granted, posted, held FROM credit WHERE id > $1 ORDER BY id LIMIT $2";
+    AUDIT_WALLETS = "SELECT user_id, owed, overdraft_limit FROM wallet WHERE user_id > $1 ORDER BY user_id LIMIT $2";
+    AUDIT_OPEN_HOLDS = "SELECT id, key_id, amount, legs FROM hold WHERE state = 'open' AND id > $1 ORDER BY id LIMIT $2";
+    AUDIT_ENDED_HOLDS = "SELECT id, amount, captured, released FROM hold WHERE state <> 'open' AND id > $1 ORDER BY id LIMIT $2";
+    AUDIT_METERS = "SELECT key_id, spent, held FROM key_meter WHERE key_id > $1 ORDER BY key_id LIMIT $2";
+}
+
+static INSERT_TRANSFERS: Bulk = Bulk::new(
+    "INSERT_TRANSFERS",
+    "INSERT INTO transfer (id, debit, credit, amount, kind, user_id, reference, idempotency_key, payload_hash, at) VALUES ",
+    &["", "", "", "", "", "", "", "", "", ""],
+    "",
+);
+
+static INSERT_HOLDS: Bulk = Bulk::new(
+    "INSERT_HOLDS",
+    "INSERT INTO hold (id, user_id, key_id, node, incarnation, amount, checkpoint, legs, memo, created_at, state, captured, released) \
+     SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, 'open', 0, 0 FROM (VALUES ",
+    &["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT"],
+    ") AS v",
+);
+
+static END_HOLDS: Bulk = Bulk::new(
+    "END_HOLDS",
+    "WITH v (id, state, captured, released, ended_at) AS (VALUES ",
+    &["BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"],
+    ") UPDATE hold SET state = v.state, captured = v.captured, released = v.released, ended_at = v.ended_at FROM v WHERE hold.id = v.id AND hold.state = 'open' RETURNING hold.id",
+);
+
+static CHECKPOINT_HOLDS: Bulk = Bulk::new(
+    "CHECKPOINT_HOLDS",
+    "WITH v (id, checkpoint) AS (VALUES ",
+    &["BIGINT", "BIGINT"],
+    ") UPDATE hold SET checkpoint = v.checkpoint FROM v WHERE hold.id = v.id AND hold.state = 'open' AND hold.checkpoint < v.checkpoint",
+);
+
+static SET_CREDITS: Bulk = Bulk::new(
+    "SET_CREDITS",
+    "WITH v (id, posted, held) AS (VALUES ",
+    &["BIGINT", "BIGINT", "BIGINT"],
+    ") UPDATE credit SET posted = v.posted, held = v.held FROM v WHERE credit.id = v.id",
+);
+
+static ADD_TO_METERS: Bulk = Bulk::new(
+    "ADD_TO_METERS",
+    // A constraint is checked on the inserted row before the conflict turns it into an update, so the deltas, which may be
+    // negative, must not stand in the VALUES of the INSERT itself.
+    "WITH v (key_id, spent, held, requests, last_used_at) AS (VALUES ",
+    &["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"],
+    ") UPDATE key_meter SET spent = key_meter.spent + v.spent, held = key_meter.held + v.held, requests = key_meter.requests + v.requests, last_used_at = v.last_used_at FROM v WHERE key_meter.key_id = v.key_id",
+);
+
+static OPEN_METERS: Bulk = Bulk::new(
+    "OPEN_METERS",
+    "INSERT INTO key_meter (key_id, spent, held, requests) SELECT column1, 0, 0, 0 FROM (VALUES ",
+    &["BIGINT"],
+    ") AS v WHERE true ON CONFLICT (key_id) DO NOTHING",
+);
+
+/// Every multi-row statement of this store.
+pub const BULK: &[&Bulk] = &[&INSERT_TRANSFERS, &INSERT_HOLDS, &END_HOLDS, &CHECKPOINT_HOLDS, &SET_CREDITS, &ADD_TO_METERS, &OPEN_METERS];
+
+/// A wallet's own row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalletRow {
+    /// What the customer owes.
+    pub owed: Usd,
+    /// How much the customer may owe.
+    pub overdraft_limit: Usd,
+}
+
+/// A hold's row.
+#[derive(Clone, Debug)]
+pub struct HoldRow {
+    /// The hold's and the request's id.
+    pub id: Id,
+    /// The customer.
+    pub user: Id,
+    /// The key that the request came with.
+    pub key: Id,
+    /// What is held.
+    pub amount: Usd,
+    /// What the request had certainly cost when that was last written.
+    pub checkpoint: Usd,
+    /// Where the money is held, in spend order.
+    pub legs: Vec<Leg>,
+    /// What the journal needs to describe the request.
+    pub memo: String,
+    /// open, captured, released or recovered.
+    pub state: String,
+    /// What was captured.
+    pub captured: Usd,
+    /// Unix milliseconds.
+    pub created_at: i64,
+}
+
+/// A credit's row, with what only people read.
+#[derive(Clone, Debug)]
+pub struct CreditRow {
+    /// What the spender sees.
+    pub bucket: Bucket,
+    /// What it was worth at first.
+    pub granted: Usd,
+    /// What it is for.
+    pub reference: String,
+    /// Unix milliseconds.
+    pub created_at: i64,
+}
+
+/// A transfer's row as a statement shows it.
+#[derive(Clone, Debug)]
+pub struct TransferRow {
+    /// The row's id.
+    pub id: Id,
+    /// The number of the debited account.
+    pub debit: i64,
+    /// The number of the credited account.
+    pub credit: i64,
+    /// What moved.
+    pub amount: Usd,
+    /// Why, in the database's word.
+    pub kind: String,
+    /// What for.
+    pub reference: String,
+    /// Unix milliseconds.
+    pub at: i64,
+}
+
+pub(super) async fn open_wallet(conn: &mut Conn, user: Id, now: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(OPEN_WALLET).bind(user.0).bind(now).execute(conn).await.map(drop)
+}
+
+/// Takes the wallet's lock for the rest of the transaction.
+pub(super) async fn lock_wallet(conn: &mut Conn, user: Id) -> Result<Option<WalletRow>, sqlx::Error> {
+    let row: Option<(i64, i64)> = sqlx::query_as::<Any, _>(LOCK_WALLET).bind(user.0).fetch_optional(conn).await?;
+    Ok(row.map(|(owed, limit)| WalletRow { owed: Usd(owed), overdraft_limit: Usd(limit) }))
+}
+
+pub(super) async fn read_wallet(conn: &mut Conn, user: Id) -> Result<Option<WalletRow>, sqlx::Error> {
+    let row: Option<(i64, i64)> = sqlx::query_as::<Any, _>(READ_WALLET).bind(user.0).fetch_optional(conn).await?;
+    Ok(row.map(|(owed, limit)| WalletRow { owed: Usd(owed), overdraft_limit: Usd(limit) }))
+}
+
+pub(super) async fn set_owed(conn: &mut Conn, user: Id, owed: Usd) -> Result<(), sqlx::Error> {
+    sqlx::query(SET_OWED).bind(user.0).bind(owed.0).execute(conn).await.map(drop)
+}
+
+pub(super) async fn set_overdraft_limit(conn: &mut Conn, user: Id, limit: Usd) -> Result<(), sqlx::Error> {
+    sqlx::query(SET_OVERDRAFT_LIMIT).bind(user.0).bind(limit.0).execute(conn).await.map(drop)
+}
+
+fn credit_row(row: &AnyRow) -> Result<CreditRow, sqlx::Error> {
+    let bucket = Bucket {
+        id: Id(row.try_get(0)?),
+        kind: CreditKind::from_word(row.try_get(1)?),
+        posted: Usd(row.try_get(2)?),
+        held: Usd(row.try_get(3)?),
+        priority: row.try_get(4)?,
+        effective_at: row.try_get(5)?,
+        expires_at: row.try_get(6)?,
+    };
+    Ok(CreditRow { bucket, granted: Usd(row.try_get(7)?), reference: row.try_get(8)?, created_at: row.try_get(9)? })
+}
+
+/// The credits that have something left, in no order.
+pub(super) async fn credits_of(conn: &mut Conn, user: Id) -> Result<Vec<CreditRow>, sqlx::Error> {
+    sqlx::query(CREDITS_OF).bind(user.0).fetch_all(conn).await?.iter().map(credit_row).collect()
+}
+
+pub(super) async fn credit_by_id(conn: &mut Conn, id: Id) -> Result<Option<CreditRow>, sqlx::Error> {
+    sqlx::query(CREDIT_BY_ID).bind(id.0).fetch_optional(conn).await?.as_ref().map(credit_row).transpose()
+}
+
+pub(super) async fn insert_credit(conn: &mut Conn, user: Id, bucket: &Bucket, granted: Usd, reference: &str, now: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(INSERT_CREDIT)
+        .bind(bucket.id.0)
+        .bind(user.0)
+        .bind(bucket.kind.word())
+        .bind(granted.0)
+        .bind(bucket.posted.0)
+        .bind(bucket.priority)
+        .bind(bucket.effective_at)
+        .bind(bucket.expires_at)
+        .bind(reference.to_owned())
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+pub(super) async fn expired_owners(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<Id>, sqlx::Error> {
+    let rows: Vec<(i64,)> = sqlx::query_as::<Any, _>(EXPIRED_OWNERS).bind(now).bind(limit).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(user,)| Id(user)).collect())
+}
+
+/// The credited account and payload hash of the transfer that used this key, if any did.
+pub(super) async fn transfer_by_key(conn: &mut Conn, key: &str) -> Result<Option<(i64, i64)>, sqlx::Error> {
+    sqlx::query_as::<Any, _>(TRANSFER_BY_KEY).bind(key.to_owned()).fetch_optional(conn).await
+}
+
+pub(super) async fn insert_transfers(conn: &mut Conn, transfers: &[Transfer]) -> Result<(), sqlx::Error> {
+    for (sql, chunk) in INSERT_TRANSFERS.chunks(transfers) {
+        let mut query = sqlx::query(sql);
+        for t in chunk {
+            query = query
+                .bind(t.id.0)
+                .bind(t.debit.number())
+                .bind(t.credit.number())
+                .bind(t.amount.0)
+                .bind(t.kind.word())
+                .bind(t.user.0)
+                .bind(t.reference.clone())
+                .bind(t.idempotency_key.clone())
+                .bind(t.payload_hash())
+                .bind(t.at);
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn statement(conn: &mut Conn, user: Id, before: Id, limit: i64) -> Result<Vec<TransferRow>, sqlx::Error> {
+    let rows = sqlx::query(STATEMENT).bind(user.0).bind(before.0).bind(limit).fetch_all(conn).await?;
+    let read = |row: &AnyRow| {
+        Ok(TransferRow {
+            id: Id(row.try_get(0)?),
+            debit: row.try_get(1)?,
+            credit: row.try_get(2)?,
+            amount: Usd(row.try_get(3)?),
+            kind: row.try_get(4)?,
+            reference: row.try_get(5)?,
+            at: row.try_get(6)?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// A hold to be inserted.
+pub(super) struct NewHold {
+    pub(super) id: Id,
+    pub(super) user: Id,
+    pub(super) key: Id,
+    pub(super) node: i64,
+    pub(super) incarnation: i64,
+    pub(super) amount: Usd,
+    pub(super) checkpoint: Usd,
+    pub(super) legs: Vec<Leg>,
+    pub(super) memo: String,
+    pub(super) created_at: i64,
+}
+
+pub(super) async fn insert_holds(conn: &mut Conn, holds: &[NewHold]) -> Result<(), sqlx::Error> {
+    for (sql, chunk) in INSERT_HOLDS.chunks(holds) {
+        let mut query = sqlx::query(sql);
+        for h in chunk {
+            query = query
+                .bind(h.id.0)
+                .bind(h.user.0)
+                .bind(h.key.0)
+                .bind(h.node)
+                .bind(h.incarnation)
+                .bind(h.amount.0)
+                .bind(h.checkpoint.0)
+                .bind(write_legs(&h.legs))
+                .bind(h.memo.clone())
+                .bind(h.created_at);
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// How a hold ends.
+pub(super) struct HoldEnd {
+    pub(super) id: Id,
+    pub(super) state: &'static str,
+    pub(super) captured: Usd,
+    pub(super) released: Usd,
+}
+
+/// Ends the holds that are still open and returns their ids: the compare-and-set that makes a hold end once.
+pub(super) async fn end_holds(conn: &mut Conn, ends: &[HoldEnd], now: i64) -> Result<Vec<Id>, sqlx::Error> {
+    let mut ended = Vec::with_capacity(ends.len());
+    for (sql, chunk) in END_HOLDS.chunks(ends) {
+        let mut query = sqlx::query_as::<Any, (i64,)>(sql);
+        for end in chunk {
+            query = query.bind(end.id.0).bind(end.state).bind(end.captured.0).bind(end.released.0).bind(now);
+        }
+        ended.extend(query.fetch_all(&mut *conn).await?.into_iter().map(|(id,)| Id(id)));
+    }
+    Ok(ended)
+}
+
+pub(super) async fn checkpoint_holds(conn: &mut Conn, checkpoints: &[(Id, Usd)]) -> Result<(), sqlx::Error> {
+    for (sql, chunk) in CHECKPOINT_HOLDS.chunks(checkpoints) {
+        let mut query = sqlx::query(sql);
+        for (id, amount) in chunk {
+            query = query.bind(id.0).bind(amount.0);
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn set_credits(conn: &mut Conn, buckets: &[&Bucket]) -> Result<(), sqlx::Error> {
+    for (sql, chunk) in SET_CREDITS.chunks(buckets) {
+        let mut query = sqlx::query(sql);
+        for bucket in chunk {
+            query = query.bind(bucket.id.0).bind(bucket.posted.0).bind(bucket.held.0);
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// What a batch adds to a key's meter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MeterDelta {
+    pub(super) spent: Usd,
+    pub(super) held: Usd,
+    pub(super) requests: i64,
+}
+
+pub(super) async fn add_to_meters(conn: &mut Conn, deltas: &[(Id, MeterDelta)], now: i64) -> Result<(), sqlx::Error> {
+    for (sql, chunk) in ADD_TO_METERS.chunks(deltas) {
+        let mut query = sqlx::query(sql);
+        for (key, delta) in chunk {
+            query = query.bind(key.0).bind(delta.spent.0).bind(delta.held.0).bind(delta.requests).bind(now);
+        }
+        let changed = query.execute(&mut *conn).await?.rows_affected();
+        if changed == chunk.len() as u64 {
+            continue;
+        }
+        return Err(sqlx::Error::RowNotFound);
+    }
+    Ok(())
+}
+
+/// Makes the meters of keys that were never used.
+pub(super) async fn open_meters(conn: &mut Conn, keys: &[Id]) -> Result<(), sqlx::Error> {
+    for (sql, chunk) in OPEN_METERS.chunks(keys) {
+        let mut query = sqlx::query(sql);
+        for key in chunk {
+            query = query.bind(key.0);
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// (spent, held) of a key.
+pub(super) async fn key_meter(conn: &mut Conn, key: Id) -> Result<Option<(Usd, Usd)>, sqlx::Error> {
+    let row: Option<(i64, i64)> = sqlx::query_as::<Any, _>(KEY_METER).bind(key.0).fetch_optional(conn).await?;
+    Ok(row.map(|(spent, held)| (Usd(spent), Usd(held))))
+}
+
+fn hold_row(row: &AnyRow) -> Result<HoldRow, sqlx::Error> {
+    let legs: String = row.try_get(5)?;
+    let legs = read_legs(&legs).ok_or_else(|| sqlx::Error::Decode(format!("the legs of a hold are malformed: {legs}").into()))?;
+    Ok(HoldRow {
+        id: Id(row.try_get(0)?),
+        user: Id(row.try_get(1)?),
+        key: Id(row.try_get(2)?),
+        amount: Usd(row.try_get(3)?),
+        checkpoint: Usd(row.try_get(4)?),
+        legs,
+        memo: row.try_get(6)?,
+        state: row.try_get(7)?,
+        captured: Usd(row.try_get(8)?),
+        created_at: row.try_get(9)?,
+    })
+}
+
+pub(super) async fn hold_by_id(conn: &mut Conn, id: Id) -> Result<Option<HoldRow>, sqlx::Error> {
+    sqlx::query(HOLD_BY_ID).bind(id.0).fetch_optional(conn).await?.as_ref().map(hold_row).transpose()
+}
+
+/// What the request of a hold was charged so far, corrections counted.
+pub(super) async fn charged_for(conn: &mut Conn, user: Id, hold: Id) -> Result<Usd, sqlx::Error> {
+    let (sum,): (i64,) = sqlx::query_as::<Any, _>(CHARGED_FOR).bind(user.0).bind(hold.0).bind(hold.to_string()).fetch_one(conn).await?;
+    Ok(Usd(sum))
+}
+
+pub(super) async fn open_holds_of_node(conn: &mut Conn, node: i64, incarnation: i64, after: Id, limit: i64) -> Result<Vec<HoldRow>, sqlx::Error> {
+    let query = sqlx::query(OPEN_HOLDS_OF_NODE).bind(node).bind(incarnation).bind(after.0).bind(limit);
+    query.fetch_all(conn).await?.iter().map(hold_row).collect()
+}
+
+/// (slot, incarnation) of every node run that has open holds.
+pub(super) async fn nodes_with_open_holds(conn: &mut Conn) -> Result<Vec<(i64, i64)>, sqlx::Error> {
+    sqlx::query_as::<Any, _>(NODES_WITH_OPEN_HOLDS).fetch_all(conn).await
+}
+
+/// One page of rows of an audit statement.
+pub(super) async fn audit_page(conn: &mut Conn, statement: &'static str, after: i64, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
+    sqlx::query(statement).bind(after).bind(limit).fetch_all(conn).await
+}
+
+/// The statements that the audit pages through.
+pub(super) mod pages {
+    pub(in crate::ledger) const TRANSFERS: &str = super::AUDIT_TRANSFERS;
+    pub(in crate::ledger) const CREDITS: &str = super::AUDIT_CREDITS;
+    pub(in crate::ledger) const WALLETS: &str = super::AUDIT_WALLETS;
+    pub(in crate::ledger) const OPEN_HOLDS: &str = super::AUDIT_OPEN_HOLDS;
+    pub(in crate::ledger) const ENDED_HOLDS: &str = super::AUDIT_ENDED_HOLDS;
+    pub(in crate::ledger) const METERS: &str = super::AUDIT_METERS;
+}
