@@ -54,28 +54,32 @@ CREATE TABLE users (
     last_login_at BIGINT
 );
 
--- Single-use links that were mailed.
+-- Single-use links that were mailed. One without a user stands for a request about an address that has no account: answering it
+-- takes the same work.
 CREATE TABLE auth_token (
     hash TEXT PRIMARY KEY,
-    user_id BIGINT NOT NULL REFERENCES users (id),
+    user_id BIGINT REFERENCES users (id),
     kind TEXT NOT NULL CHECK (kind IN ('verify', 'reset')),
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used_at BIGINT
 );
 CREATE INDEX auth_token_user ON auth_token (user_id);
+CREATE INDEX auth_token_expiry ON auth_token (expires_at);
 
 -- The id is the hash of what the cookie carries.
 CREATE TABLE session (
     hash TEXT PRIMARY KEY,
     user_id BIGINT,
+    -- The user's session_epoch at log-in.
+    epoch BIGINT,
     data TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     seen_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 );
 CREATE INDEX session_expiry ON session (expires_at);
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_owner ON session (user_id);
 
 CREATE TABLE outbox (
     id BIGINT PRIMARY KEY,

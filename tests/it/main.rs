@@ -1,1 +1,4 @@
+//! The integration tests: one program, so that it links once.
 
+mod database;
+mod harness;

@@ -1,0 +1,5 @@
+//! What the tests stand on.
+
+pub mod db;
+
+pub use db::TestDb;
