@@ -1,4 +1,6 @@
 //! Farebox: a shop for AI API credit and the meter behind it. One line per room; `docs/ARCHITECTURE.md` walks through them.
 
+pub mod config;
 pub mod db;
 pub mod kernel;
+pub mod telemetry;
