@@ -18,6 +18,16 @@ pub enum Engine {
     Postgres,
 }
 
+/// What a commit survives on SQLite. A PostgreSQL server has its own setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process, however it ends (`synchronous = NORMAL`).
+    #[default]
+    Crash,
+    /// The loss of power, too, at the price of a disk flush for each commit (`synchronous = FULL`).
+    PowerLoss,
+}
+
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -81,6 +91,14 @@ impl Db {
     /// # Errors
     /// As [`ConnectError`] says, within ten seconds.
     pub async fn connect(database_url: &str) -> Result<Self, ConnectError> {
+        Self::connect_with(database_url, Durability::default()).await
+    }
+
+    /// Connects, with a choice of what a commit survives.
+    ///
+    /// # Errors
+    /// As [`Db::connect`].
+    pub async fn connect_with(database_url: &str, durability: Durability) -> Result<Self, ConnectError> {
         sqlx::any::install_default_drivers();
         let engine = match database_url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => Engine::Sqlite,
@@ -97,8 +115,8 @@ impl Db {
         let unreachable = |error| ConnectError::Unreachable(without_password(database_url), error);
         let options = AnyConnectOptions::from_str(&url).map_err(unreachable)?.disable_statement_logging();
         let writers = if engine == Engine::Sqlite { 1 } else { POSTGRES_WRITERS };
-        let write = pool(engine, writers).connect_with(options.clone()).await.map_err(unreachable)?;
-        let read = pool(engine, READERS).connect_lazy_with(options);
+        let write = pool(engine, writers, durability).connect_with(options.clone()).await.map_err(unreachable)?;
+        let read = pool(engine, READERS, durability).connect_lazy_with(options);
         Ok(Self { engine, read, write })
     }
 
@@ -145,11 +163,14 @@ impl Db {
     }
 }
 
-fn pool(engine: Engine, size: u32) -> AnyPoolOptions {
+fn pool(engine: Engine, size: u32, durability: Durability) -> AnyPoolOptions {
     AnyPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(engine == Engine::Postgres).after_connect(move |conn, _| {
         Box::pin(async move {
             if engine == Engine::Sqlite {
                 conn.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;").await?;
+                if durability == Durability::PowerLoss {
+                    conn.execute("PRAGMA synchronous = FULL;").await?;
+                }
             }
             Ok(())
         })

@@ -10,7 +10,7 @@ mod connect;
 mod migrate;
 
 pub use bulk::Bulk;
-pub use connect::{ConnectError, Db, Engine, Tx, sqlite_path};
+pub use connect::{ConnectError, Db, Durability, Engine, Tx, sqlite_path};
 pub use migrate::{MigrateError, migrate};
 
 /// A connection of either engine.
