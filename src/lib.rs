@@ -6,3 +6,4 @@ pub mod failpoint;
 pub mod kernel;
 pub mod ledger;
 pub mod telemetry;
+pub mod usage;

@@ -1,0 +1,222 @@
+//! What was used: one row per relayed request, written by the ledger's writer in the transaction that charges it, and the
+//! reports over those rows.
+//!
+//! Callers: the relay describes requests with [`Record`]; the site reads [`recent`] and [`spend_since`].
+
+pub mod store;
+
+pub use store::RequestView;
+
+use crate::db::Conn;
+use crate::kernel::{Id, Price, Usd, money};
+use crate::ledger::{self, Charge, LostRequest};
+use serde::{Deserialize, Serialize};
+
+/// Tokens by what they cost. The four kinds do not overlap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Input that was neither read from nor written to a cache.
+    pub input: u64,
+    /// Input that was read from the upstream's cache.
+    pub cached: u64,
+    /// Input that was written to the upstream's cache.
+    pub cache_write: u64,
+    /// Output, reasoning included.
+    pub output: u64,
+}
+
+/// Prices per million tokens, one for each kind of [`Tokens`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prices {
+    /// For input.
+    pub input: Price,
+    /// For output.
+    pub output: Price,
+    /// For input read from a cache.
+    pub cached_input: Price,
+    /// For input written to a cache.
+    pub cache_write: Price,
+}
+
+impl Prices {
+    /// What the tokens cost, rounded up once.
+    pub fn cost(&self, tokens: Tokens) -> Usd {
+        money::cost(&[(tokens.input, self.input), (tokens.cached, self.cached_input), (tokens.cache_write, self.cache_write), (tokens.output, self.output)])
+    }
+
+    /// The most that a token of input can cost.
+    pub fn dearest_input(&self) -> Price {
+        self.input.max(self.cached_input).max(self.cache_write)
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The whole answer was delivered.
+    Complete,
+    /// The client went away.
+    ClientGone,
+    /// The upstream failed, before or after the first byte.
+    UpstreamError,
+    /// It was refused before an upstream was called: no balance, no channel.
+    Refused,
+    /// The node died; the request was settled by recovery.
+    Recovered,
+}
+
+impl Outcome {
+    /// The word in the database.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Outcome::Complete => "complete",
+            Outcome::ClientGone => "client_gone",
+            Outcome::UpstreamError => "upstream_error",
+            Outcome::Refused => "refused",
+            Outcome::Recovered => "recovered",
+        }
+    }
+}
+
+/// One relayed request.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The request's id, which is also its hold's.
+    pub id: Id,
+    /// Who pays.
+    pub user: Id,
+    /// The key it came with.
+    pub key: Id,
+    /// The channel that answered, or that was tried last.
+    pub channel: Option<Id>,
+    /// The public name of the model.
+    pub model: String,
+    /// Whether a stream was asked for.
+    pub streamed: bool,
+    /// The HTTP status that the client got, or would have got.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it used.
+    pub tokens: Tokens,
+    /// Whether the tokens were counted here because the upstream sent no usage.
+    pub counted: bool,
+    /// Milliseconds to the first byte of the answer.
+    pub ttft_ms: Option<i64>,
+    /// Milliseconds to the end.
+    pub duration_ms: i64,
+    /// What went wrong, for the admin; never shown to the customer.
+    pub error: Option<String>,
+}
+
+/// What the relay notes on a hold, so that recovery can describe the request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Memo {
+    /// The public name of the model.
+    #[serde(rename = "m")]
+    pub model: String,
+    /// Whether a stream was asked for.
+    #[serde(rename = "s")]
+    pub streamed: bool,
+}
+
+impl Memo {
+    /// As the hold keeps it.
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Writes [`Record`]s for the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Journal;
+
+impl ledger::Journal for Journal {
+    type Entry = Record;
+
+    async fn write(&self, conn: &mut Conn, entries: &[(&Record, Charge)]) -> Result<(), sqlx::Error> {
+        store::write(conn, entries).await
+    }
+
+    fn recovered(&self, lost: &LostRequest) -> Record {
+        let memo: Option<Memo> = serde_json::from_str(&lost.memo).ok();
+        Record {
+            id: lost.id,
+            user: lost.user,
+            key: lost.key,
+            channel: None,
+            model: memo.as_ref().map_or_else(String::new, |memo| memo.model.clone()),
+            streamed: memo.is_some_and(|memo| memo.streamed),
+            status: 500,
+            outcome: Outcome::Recovered,
+            tokens: Tokens::default(),
+            counted: true,
+            ttft_ms: None,
+            duration_ms: (lost.recovered_at - lost.held_at).max(0),
+            error: Some("the node that ran this request stopped".to_owned()),
+        }
+    }
+}
+
+/// A customer's latest requests.
+///
+/// # Errors
+/// The database's.
+pub async fn recent(conn: &mut Conn, user: Id, before: Option<Id>, limit: i64) -> Result<Vec<RequestView>, sqlx::Error> {
+    store::recent(conn, user, before.unwrap_or(Id(i64::MAX)), limit).await
+}
+
+/// What a customer was charged for requests that began at or after `since_ms`.
+///
+/// # Errors
+/// The database's.
+pub async fn spend_since(conn: &mut Conn, user: Id, since_ms: i64) -> Result<Usd, sqlx::Error> {
+    spend_between(conn, user, since_ms, i64::MAX).await
+}
+
+/// What a customer was charged for requests that began at or after `from_ms` and before `to_ms`.
+///
+/// # Errors
+/// The database's.
+pub async fn spend_between(conn: &mut Conn, user: Id, from_ms: i64, to_ms: i64) -> Result<Usd, sqlx::Error> {
+    let to = if to_ms == i64::MAX { Id(i64::MAX) } else { Id::first_at(to_ms) };
+    store::spend_between(conn, user, Id::first_at(from_ms), to).await
+}
+
+/// (requests, charged) of the whole shop since `since_ms`.
+///
+/// # Errors
+/// The database's.
+pub async fn shop_since(conn: &mut Conn, since_ms: i64) -> Result<(i64, Usd), sqlx::Error> {
+    store::shop_since(conn, Id::first_at(since_ms)).await
+}
+
+/// Requests whose cost is not what the ledger charged for them, and keys whose meter is not the sum of their requests: the part of the audit that the ledger, which does not
+/// know requests, cannot prove. Returns a line for each.
+///
+/// # Errors
+/// The database's.
+pub async fn audit(conn: &mut Conn) -> Result<Vec<String>, sqlx::Error> {
+    let mut lines = Vec::new();
+    for (id, cost, charged) in store::mischarged(conn).await? {
+        lines.push(format!("request {id}: its row says {cost}, its transfers say {charged}"));
+    }
+    for (key, spent, cost) in store::mismetered(conn).await? {
+        lines.push(format!("key {key}: its meter says {spent} spent, its requests sum to {cost}"));
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_token_has_its_price_and_the_sum_rounds_up_once() {
+        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(75_000_000), cache_write: Price(187_500_000) };
+        assert_eq!(prices.cost(Tokens { input: 1_000_000, cached: 1_000_000, cache_write: 1_000_000, output: 1_000_000 }), Usd(1_012_500_000));
+        assert_eq!(prices.cost(Tokens { cached: 1, ..Tokens::default() }), Usd(75));
+        assert_eq!(prices.cost(Tokens { cache_write: 1, ..Tokens::default() }), Usd(188));
+        assert_eq!(prices.dearest_input(), Price(187_500_000));
+    }
+}

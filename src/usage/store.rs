@@ -1,0 +1,148 @@
+//! The SQL of usage rows.
+
+use super::Record;
+use crate::db::{Bulk, Conn, flag};
+use crate::kernel::{Id, Usd};
+use crate::ledger::Charge;
+use crate::statements;
+use sqlx::{Any, Row, any::AnyRow};
+
+statements! {
+    RECENT = "SELECT id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms FROM request WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    SPEND_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3";
+    SHOP_SINCE = "SELECT COUNT(*), CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE id >= $1";
+    CHARGES_PAGE = "SELECT reference, CAST(SUM(CASE WHEN kind = 'correction' THEN -amount ELSE amount END) AS BIGINT) FROM transfer \
+                    WHERE kind IN ('capture', 'overage', 'overdraft', 'correction') GROUP BY reference";
+    COSTS = "SELECT id, cost FROM request WHERE cost > 0";
+    MISMETERED = "SELECT m.key_id, m.spent, CAST(COALESCE(r.cost, 0) AS BIGINT) FROM key_meter m \
+                  LEFT JOIN (SELECT key_id, SUM(cost) AS cost FROM request GROUP BY key_id) r ON r.key_id = m.key_id WHERE m.spent <> COALESCE(r.cost, 0)";
+}
+
+static WRITE_REQUESTS: Bulk = Bulk::new(
+    "WRITE_REQUESTS",
+    "INSERT INTO request (id, user_id, key_id, channel_id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms, error) VALUES ",
+    &["", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""],
+    " ON CONFLICT (id) DO UPDATE SET channel_id = excluded.channel_id, status = excluded.status, outcome = excluded.outcome, input_tokens = excluded.input_tokens, \
+     cached_tokens = excluded.cached_tokens, cache_write_tokens = excluded.cache_write_tokens, output_tokens = excluded.output_tokens, counted = excluded.counted, \
+     cost = excluded.cost, ttft_ms = excluded.ttft_ms, duration_ms = excluded.duration_ms, error = excluded.error",
+);
+
+/// Every multi-row statement of this store.
+pub const BULK: &[&Bulk] = &[&WRITE_REQUESTS];
+
+/// A request as its customer sees it.
+#[derive(Clone, Debug)]
+pub struct RequestView {
+    /// The request's id, which tells when it began.
+    pub id: Id,
+    /// The model's public name.
+    pub model: String,
+    /// Whether it was a stream.
+    pub streamed: bool,
+    /// The HTTP status.
+    pub status: i64,
+    /// How it ended, in the database's word.
+    pub outcome: String,
+    /// Input tokens outside of any cache.
+    pub input_tokens: i64,
+    /// Input tokens read from a cache.
+    pub cached_tokens: i64,
+    /// Input tokens written to a cache.
+    pub cache_write_tokens: i64,
+    /// Output tokens.
+    pub output_tokens: i64,
+    /// Whether the tokens were counted here.
+    pub counted: bool,
+    /// What it was charged.
+    pub cost: Usd,
+    /// Milliseconds to the first byte.
+    pub ttft_ms: Option<i64>,
+    /// Milliseconds to the end.
+    pub duration_ms: i64,
+}
+
+fn saturated(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}
+
+pub(super) async fn write(conn: &mut Conn, entries: &[(&Record, Charge)]) -> Result<(), sqlx::Error> {
+    for (sql, chunk) in WRITE_REQUESTS.chunks(entries) {
+        let mut query = sqlx::query(sql);
+        for (record, charge) in chunk {
+            query = query
+                .bind(record.id.0)
+                .bind(record.user.0)
+                .bind(record.key.0)
+                .bind(record.channel.map(|channel| channel.0))
+                .bind(record.model.clone())
+                .bind(flag(record.streamed))
+                .bind(i64::from(record.status))
+                .bind(record.outcome.word())
+                .bind(saturated(record.tokens.input))
+                .bind(saturated(record.tokens.cached))
+                .bind(saturated(record.tokens.cache_write))
+                .bind(saturated(record.tokens.output))
+                .bind(flag(record.counted))
+                .bind(charge.charged.0)
+                .bind(record.ttft_ms)
+                .bind(record.duration_ms)
+                .bind(record.error.clone());
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn recent(conn: &mut Conn, user: Id, before: Id, limit: i64) -> Result<Vec<RequestView>, sqlx::Error> {
+    let rows = sqlx::query(RECENT).bind(user.0).bind(before.0).bind(limit).fetch_all(conn).await?;
+    let view = |row: &AnyRow| {
+        Ok(RequestView {
+            id: Id(row.try_get(0)?),
+            model: row.try_get(1)?,
+            streamed: row.try_get::<i64, _>(2)? != 0,
+            status: row.try_get(3)?,
+            outcome: row.try_get(4)?,
+            input_tokens: row.try_get(5)?,
+            cached_tokens: row.try_get(6)?,
+            cache_write_tokens: row.try_get(7)?,
+            output_tokens: row.try_get(8)?,
+            counted: row.try_get::<i64, _>(9)? != 0,
+            cost: Usd(row.try_get(10)?),
+            ttft_ms: row.try_get(11)?,
+            duration_ms: row.try_get(12)?,
+        })
+    };
+    rows.iter().map(view).collect()
+}
+
+pub(super) async fn spend_between(conn: &mut Conn, user: Id, from: Id, to: Id) -> Result<Usd, sqlx::Error> {
+    let (sum,): (i64,) = sqlx::query_as::<Any, _>(SPEND_BETWEEN).bind(user.0).bind(from.0).bind(to.0).fetch_one(conn).await?;
+    Ok(Usd(sum))
+}
+
+pub(super) async fn shop_since(conn: &mut Conn, from: Id) -> Result<(i64, Usd), sqlx::Error> {
+    let (count, sum): (i64, i64) = sqlx::query_as::<Any, _>(SHOP_SINCE).bind(from.0).fetch_one(conn).await?;
+    Ok((count, Usd(sum)))
+}
+
+/// (request, cost in its row, charged by its transfers) wherever the two differ.
+pub(super) async fn mischarged(conn: &mut Conn) -> Result<Vec<(Id, Usd, Usd)>, sqlx::Error> {
+    let charges: Vec<(String, i64)> = sqlx::query_as::<Any, _>(CHARGES_PAGE).fetch_all(&mut *conn).await?;
+    let mut charged: std::collections::HashMap<Id, i64> = charges.into_iter().filter_map(|(reference, sum)| Some((reference.parse().ok()?, sum))).collect();
+    let costs: Vec<(i64, i64)> = sqlx::query_as::<Any, _>(COSTS).fetch_all(conn).await?;
+    let mut wrong = Vec::new();
+    for (id, cost) in costs {
+        let by_transfers = charged.remove(&Id(id)).unwrap_or_default();
+        if by_transfers != cost {
+            wrong.push((Id(id), Usd(cost), Usd(by_transfers)));
+        }
+    }
+    wrong.extend(charged.into_iter().filter(|(_, sum)| *sum != 0).map(|(id, sum)| (id, Usd::ZERO, Usd(sum))));
+    Ok(wrong)
+}
+
+/// (key, spent by its meter, sum of its requests' costs) wherever the two differ.
+pub(super) async fn mismetered(conn: &mut Conn) -> Result<Vec<(Id, Usd, Usd)>, sqlx::Error> {
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as::<Any, _>(MISMETERED).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(key, spent, cost)| (Id(key), Usd(spent), Usd(cost))).collect())
+}
