@@ -8,6 +8,7 @@
 mod bulk;
 mod connect;
 mod migrate;
+pub mod revision;
 
 pub use bulk::Bulk;
 pub use connect::{ConnectError, Db, Durability, Engine, Tx, sqlite_path};
