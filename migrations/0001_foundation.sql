@@ -115,31 +115,36 @@ CREATE INDEX api_key_revision ON api_key (revision);
 
 CREATE TABLE model (
     id BIGINT PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     max_output_tokens BIGINT CHECK (max_output_tokens > 0),
     enabled BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    -- A deleted model keeps its prices on record and frees its name.
+    deleted_at BIGINT
 );
+CREATE UNIQUE INDEX model_name ON model (name) WHERE deleted_at IS NULL;
 
--- Nano-dollars per million tokens. Append-only: the price in force is the one with the latest effective_at.
+-- Nano-dollars per million tokens. Append-only: the price in force is the one with the latest effective_at. A row of nulls
+-- takes the price away.
 CREATE TABLE price (
     id BIGINT PRIMARY KEY,
     model_id BIGINT NOT NULL REFERENCES model (id),
     effective_at BIGINT NOT NULL,
-    input BIGINT NOT NULL CHECK (input >= 0),
-    output BIGINT NOT NULL CHECK (output >= 0),
-    cached_input BIGINT NOT NULL CHECK (cached_input >= 0),
-    cache_write BIGINT NOT NULL CHECK (cache_write >= 0)
+    input BIGINT CHECK (input >= 0),
+    output BIGINT CHECK (output >= 0),
+    cached_input BIGINT CHECK (cached_input >= 0),
+    cache_write BIGINT CHECK (cache_write >= 0),
+    CHECK ((input IS NULL) = (output IS NULL) AND (input IS NULL) = (cached_input IS NULL) AND (input IS NULL) = (cache_write IS NULL))
 );
 CREATE INDEX price_model ON price (model_id, effective_at);
 
 CREATE TABLE channel (
     id BIGINT PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('openai')),
     base_url TEXT NOT NULL,
-    -- Sealed with APP_SECRET.
+    -- Sealed with APP_SECRET. Empty once the channel is deleted.
     credential TEXT NOT NULL,
     -- Names of models, one per line.
     models TEXT NOT NULL,
@@ -147,8 +152,11 @@ CREATE TABLE channel (
     weight BIGINT NOT NULL CHECK (weight > 0),
     enabled BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    -- A deleted channel stays on record for the requests it served and frees its name.
+    deleted_at BIGINT
 );
+CREATE UNIQUE INDEX channel_name ON channel (name) WHERE deleted_at IS NULL;
 
 -- One row per relayed request. The id is also the hold's.
 CREATE TABLE request (

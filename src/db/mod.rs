@@ -9,6 +9,7 @@ mod bulk;
 mod connect;
 mod migrate;
 pub mod node;
+pub mod revision;
 
 pub use bulk::Bulk;
 pub use connect::{ConnectError, Db, Durability, Engine, Tx, sqlite_path};

@@ -1,4 +1,8 @@
 //! The integration tests: one program, so that it links once.
 
+mod catalog;
+mod channels;
 mod database;
 mod harness;
+mod keys;
+mod revision;

@@ -1,5 +1,7 @@
 //! What the tests stand on.
 
 pub mod db;
+pub mod people;
 
 pub use db::TestDb;
+pub use people::{START_MS, kit, user, verified_user};

@@ -1,0 +1,69 @@
+//! The SQL of channels.
+
+use super::ChannelDraft;
+use crate::db::{Conn, flag};
+use crate::kernel::Id;
+
+crate::statements! {
+    ALL = "SELECT id, name, base_url, credential, models, priority, weight, enabled, created_at, updated_at \
+           FROM channel WHERE deleted_at IS NULL ORDER BY priority DESC, id";
+    ONE = "SELECT id, name, base_url, credential, models, priority, weight, enabled, created_at, updated_at FROM channel WHERE id = $1 AND deleted_at IS NULL";
+    NAME_TAKEN = "SELECT COUNT(*) FROM channel WHERE name = $1 AND id <> $2 AND deleted_at IS NULL";
+    INSERT = "INSERT INTO channel (id, name, kind, base_url, credential, models, priority, weight, enabled, created_at, updated_at) \
+              VALUES ($1, $2, 'openai', $3, $4, $5, $6, $7, $8, $9, $9)";
+    UPDATE = "UPDATE channel SET name = $2, base_url = $3, credential = COALESCE($4, credential), models = $5, priority = $6, weight = $7, enabled = $8, \
+              updated_at = $9 WHERE id = $1 AND deleted_at IS NULL";
+    DELETE = "UPDATE channel SET deleted_at = $2, credential = '', enabled = 0 WHERE id = $1 AND deleted_at IS NULL";
+}
+
+/// A row, its credential still sealed.
+pub(super) struct Row {
+    pub id: Id,
+    pub name: String,
+    pub base_url: String,
+    pub sealed: String,
+    pub models: Vec<String>,
+    pub priority: i64,
+    pub weight: i64,
+    pub enabled: bool,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+type Columns = (i64, String, String, String, String, i64, i64, i64, i64, i64);
+
+fn row((id, name, base_url, sealed, models, priority, weight, enabled, created_at, updated_at): Columns) -> Row {
+    let models = models.lines().map(str::to_owned).collect();
+    Row { id: Id(id), name, base_url, sealed, models, priority, weight, enabled: enabled != 0, created_at, updated_at }
+}
+
+/// Highest priority first.
+pub(super) async fn all(conn: &mut Conn) -> Result<Vec<Row>, sqlx::Error> {
+    Ok(sqlx::query_as::<sqlx::Any, Columns>(ALL).fetch_all(conn).await?.into_iter().map(row).collect())
+}
+
+pub(super) async fn one(conn: &mut Conn, id: Id) -> Result<Option<Row>, sqlx::Error> {
+    Ok(sqlx::query_as::<sqlx::Any, Columns>(ONE).bind(id.0).fetch_optional(conn).await?.map(row))
+}
+
+pub(super) async fn name_taken(conn: &mut Conn, name: &str, by_other_than: Id) -> Result<bool, sqlx::Error> {
+    Ok(sqlx::query_scalar::<sqlx::Any, i64>(NAME_TAKEN).bind(name).bind(by_other_than.0).fetch_one(conn).await? > 0)
+}
+
+pub(super) async fn insert(conn: &mut Conn, id: Id, draft: &ChannelDraft, sealed: &str, now: i64) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(INSERT).bind(id.0).bind(&draft.name).bind(draft.base_url.as_str()).bind(sealed).bind(draft.models.join("\n"));
+    query.bind(draft.priority).bind(draft.weight).bind(flag(draft.enabled)).bind(now).execute(conn).await?;
+    Ok(())
+}
+
+/// Whether there is such a channel. Without a new sealed credential the stored one stays.
+pub(super) async fn update(conn: &mut Conn, id: Id, draft: &ChannelDraft, sealed: Option<&str>, now: i64) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query(UPDATE).bind(id.0).bind(&draft.name).bind(draft.base_url.as_str()).bind(sealed).bind(draft.models.join("\n"));
+    let done = query.bind(draft.priority).bind(draft.weight).bind(flag(draft.enabled)).bind(now).execute(conn).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whether there was such a channel.
+pub(super) async fn delete(conn: &mut Conn, id: Id, now: i64) -> Result<bool, sqlx::Error> {
+    Ok(sqlx::query(DELETE).bind(id.0).bind(now).execute(conn).await?.rows_affected() == 1)
+}

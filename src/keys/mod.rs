@@ -1,0 +1,211 @@
+//! The `sk-` keys that customers call with: made, listed, switched off, deleted, and looked up by the relay.
+//!
+//! Invariants: only the SHA-256 of a key and its first eight characters are kept; nobody touches another user's key; a user who is
+//! not verified or is disabled gets no key; at most [`MAX_PER_USER`] keys of a user exist. Every change bumps the topic
+//! `keys`, so that it reaches every node's [`Snapshot`]. A budget is enforced by the ledger's key meter, not here.
+//!
+//! Locks are taken in the order user, revision, key.
+//!
+//! Callers: the account pages, the relay (through [`Snapshot`]), accounts (through [`touch_user`]).
+
+mod format;
+mod snapshot;
+pub mod store;
+
+pub use format::{ApiKey, NotAKey};
+pub use snapshot::{Entry, Snapshot};
+
+use crate::db::revision::{Topic, bump};
+use crate::db::{Conn, Db};
+use crate::kernel::fields::{self, Mistakes};
+use crate::kernel::{FieldError, Id, Kit, NEVER, Usd, secrets, secrets::Secret};
+
+/// How many keys a user may have. Deleted ones do not count.
+pub const MAX_PER_USER: i64 = 100;
+
+/// What a customer chooses for a new key.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The customer's name for it.
+    pub name: String,
+    /// What it may spend in all.
+    pub budget: Option<Usd>,
+    /// From when on it no longer works; [`NEVER`] for always.
+    pub expires_at: i64,
+}
+
+/// A new key. This is the only moment at which its text exists.
+#[derive(Debug)]
+pub struct CreatedKey {
+    /// Its row.
+    pub id: Id,
+    /// What the customer must copy now.
+    pub key: Secret<String>,
+}
+
+/// A key as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyView {
+    /// Its row.
+    pub id: Id,
+    /// The customer's name for it.
+    pub name: String,
+    /// The first characters of the key.
+    pub prefix: String,
+    /// What it may spend in all.
+    pub budget: Option<Usd>,
+    /// What it has spent.
+    pub spent: Usd,
+    /// What its open requests hold.
+    pub held: Usd,
+    /// How many requests it made.
+    pub requests: i64,
+    /// When it made the latest.
+    pub last_used_at: Option<i64>,
+    /// From when on it no longer works.
+    pub expires_at: i64,
+    /// When it was switched off.
+    pub disabled_at: Option<i64>,
+    /// When it was made.
+    pub created_at: i64,
+}
+
+/// Why a key could not be made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// What was typed has mistakes.
+    #[error("the form has mistakes")]
+    Invalid(Vec<FieldError>),
+    /// The user's address is not verified.
+    #[error("the e-mail address is not verified")]
+    NotVerified,
+    /// The user is disabled, or there is none.
+    #[error("the account is disabled")]
+    UserDisabled,
+    /// The user has [`MAX_PER_USER`] keys.
+    #[error("too many keys")]
+    TooMany,
+    /// The user has no such key.
+    #[error("no such key")]
+    NotFound,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl NewKey {
+    /// From a form. An empty budget is none; the expiry is a moment already, since only the page knows the visitor's time zone.
+    ///
+    /// # Errors
+    /// Every mistake, by field: `name`, `budget`, `expires_at`.
+    pub fn parse(name: &str, budget: &str, expires_at: i64, now_ms: i64) -> Result<Self, Vec<FieldError>> {
+        let mut mistakes = Mistakes::default();
+        let budget = match budget.trim() {
+            "" => None,
+            typed => mistakes.take("budget", typed.parse::<Usd>().map_err(fields::money_key)),
+        };
+        let draft = Self { name: name.to_owned(), budget, expires_at };
+        let checked = draft.checked(now_ms, mistakes)?;
+        Ok(checked)
+    }
+
+    fn checked(mut self, now_ms: i64, mut mistakes: Mistakes) -> Result<Self, Vec<FieldError>> {
+        self.name = mistakes.take("name", fields::label(&self.name)).unwrap_or_default();
+        if self.budget.is_some_and(|budget| budget < Usd::ZERO) {
+            mistakes.add("budget", "field.amount_negative");
+        }
+        if self.expires_at != NEVER && self.expires_at <= now_ms {
+            mistakes.add("expires_at", "field.in_the_past");
+        }
+        mistakes.check().map(|()| self)
+    }
+}
+
+/// Makes a key for `user`.
+///
+/// # Errors
+/// As [`KeyError`] says.
+pub async fn create(db: &Db, kit: &Kit, user: Id, new: NewKey) -> Result<CreatedKey, KeyError> {
+    let now = kit.clock.now_ms();
+    let new = new.checked(now, Mistakes::default()).map_err(KeyError::Invalid)?;
+    let mut tx = db.write().await?;
+    match store::lock_user(&mut tx, user).await? {
+        None | Some((_, Some(_))) => return Err(KeyError::UserDisabled),
+        Some((None, _)) => return Err(KeyError::NotVerified),
+        Some((Some(_), None)) => {}
+    }
+    if store::count_live(&mut tx, user).await? >= MAX_PER_USER {
+        return Err(KeyError::TooMany);
+    }
+    let (id, key) = (kit.ids.next(), format::generate(&kit.random));
+    let hash = secrets::hash(key.reveal());
+    let revision = bump(&mut tx, Topic::Keys).await?;
+    let (prefix, budget, expires_at) = (format::shown(&key), new.budget, new.expires_at);
+    store::insert(&mut tx, store::NewRow { id, user, name: &new.name, hash: &hash, prefix, budget, expires_at, created_at: now, revision }).await?;
+    tx.commit().await?;
+    Ok(CreatedKey { id, key })
+}
+
+/// The user's keys, newest first, with what each has spent.
+///
+/// # Errors
+/// The database's.
+pub async fn list(conn: &mut Conn, user: Id) -> Result<Vec<KeyView>, sqlx::Error> {
+    store::list(conn, user).await
+}
+
+/// Switches the user's key off or on again.
+///
+/// # Errors
+/// [`KeyError::NotFound`] when the user has no such key.
+pub async fn set_disabled(db: &Db, kit: &Kit, user: Id, key: Id, disabled: bool) -> Result<(), KeyError> {
+    let mut tx = db.write().await?;
+    let revision = bump(&mut tx, Topic::Keys).await?;
+    let found =
+        if disabled { store::disable(&mut tx, user, key, kit.clock.now_ms(), revision).await? } else { store::enable(&mut tx, user, key, revision).await? };
+    if !found {
+        return Err(KeyError::NotFound);
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Deletes the user's key for good. Its row stays, for the requests it made.
+///
+/// # Errors
+/// [`KeyError::NotFound`] when the user has no such key.
+pub async fn delete(db: &Db, kit: &Kit, user: Id, key: Id) -> Result<(), KeyError> {
+    let mut tx = db.write().await?;
+    let revision = bump(&mut tx, Topic::Keys).await?;
+    if !store::delete(&mut tx, user, key, kit.clock.now_ms(), revision).await? {
+        return Err(KeyError::NotFound);
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Makes every snapshot read the user's keys again: to be called, in the same transaction and after it, by whatever verifies,
+/// disables or enables a user.
+///
+/// # Errors
+/// The database's.
+pub async fn touch_user(conn: &mut Conn, user: Id) -> Result<(), sqlx::Error> {
+    let revision = bump(conn, Topic::Keys).await?;
+    store::touch_user(conn, user, revision).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_read_or_refused_with_every_mistake() {
+        let new = NewKey::parse(" laptop ", "", NEVER, 10).unwrap();
+        assert_eq!((new.name.as_str(), new.budget, new.expires_at), ("laptop", None, NEVER));
+        assert_eq!(NewKey::parse("k", "0", 11, 10).unwrap().budget, Some(Usd::ZERO));
+        let mistakes = NewKey::parse(" ", "-1", 10, 10).unwrap_err();
+        let expected = [("name", "field.required"), ("budget", "field.amount_negative"), ("expires_at", "field.in_the_past")];
+        assert_eq!(mistakes, expected.map(|(field, key)| FieldError::new(field, key)));
+        assert_eq!(NewKey::parse("k", "0,5", NEVER, 10).unwrap_err(), [FieldError::new("budget", "field.amount")]);
+    }
+}
