@@ -217,3 +217,16 @@ fn the_example_shows_the_defaults() {
     assert_eq!(format!("{shown:?}"), format!("{default:?}"));
     assert_eq!(shown.database.url, default.database.url);
 }
+
+#[test]
+fn no_secret_has_a_default_in_the_compose_file() {
+    let compose = include_str!("../../docker-compose.yml");
+    let substituted: Vec<&str> = compose.split("${").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+    let secrets: Vec<&&str> = substituted.iter().filter(|text| text.contains("SECRET") || text.contains("PASSWORD")).collect();
+    assert!(secrets.len() >= 3, "{substituted:?}");
+    assert!(secrets.iter().all(|text| text.contains(":?")), "{secrets:?}");
+
+    let named: BTreeSet<&str> = substituted.iter().map(|text| text.split(':').next().unwrap()).collect();
+    let shown: BTreeSet<&str> = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# ")?.split_once('=')).map(|(name, _)| name).collect();
+    assert!(named.is_subset(&shown), "{named:?}");
+}
