@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod db;
+pub mod demo;
 pub mod failpoint;
 pub mod kernel;
 pub mod ledger;
