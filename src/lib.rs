@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod channels;
 pub mod config;
 pub mod db;
+pub mod demo;
 pub mod failpoint;
 pub mod kernel;
 pub mod keys;
