@@ -2,11 +2,12 @@
 
 use super::ui::Field;
 use crate::i18n::Lang;
+use crate::kernel::FieldError;
 
 /// The longest text that a field takes.
-pub const MAX_TEXT: usize = 10_000;
+pub const MAX_TEXT: usize = 100_000;
 /// The largest body that a form may have.
-pub const MAX_BODY: usize = 64 * 1024;
+pub const MAX_BODY: usize = 512 * 1024;
 
 /// The fields of a form and what is wrong with them.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +75,11 @@ impl Form {
         self.errors.push((name, text));
     }
 
+    /// Notes what a feature found wrong.
+    pub fn refuse_all(&mut self, mistakes: &[FieldError]) {
+        mistakes.iter().for_each(|mistake| self.refuse(mistake.field, mistake.key));
+    }
+
     /// Notes a finished sentence as what is wrong.
     pub fn refuse_saying(&mut self, name: &'static str, text: String) {
         self.errors.push((name, text));
@@ -112,8 +118,8 @@ mod tests {
         let mut form = Form::parse(Lang::En, b"name=+Ann+&n=x&models=a&models=b&password=+p+&empty=");
         assert_eq!((form.text("name"), form.raw("password"), form.text("absent")), ("Ann", " p ", ""));
         assert_eq!(form.all("models").collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(form.read("n", "form.error.number", str::parse::<i64>), None);
-        assert_eq!(form.read_optional("empty", "form.error.number", str::parse::<i64>), Some(None));
+        assert_eq!(form.read("n", "field.whole_number", str::parse::<i64>), None);
+        assert_eq!(form.read_optional("empty", "field.whole_number", str::parse::<i64>), Some(None));
         assert!(form.is_bad() && form.errors()[0].0 == "n");
         assert!(form.field("n", "Number").to_string().contains("aria-invalid"));
         assert!(!form.field("name", "Name").to_string().contains("aria-invalid"));

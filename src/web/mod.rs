@@ -4,6 +4,8 @@
 //! into a feature, a template. `public` is the shop window, `account` the customer's side, `admin` the back office; the
 //! templates of each lie in the folder of the same name under `templates/`. Every path stands in `crate::router`.
 
+pub mod account;
+pub mod admin;
 pub mod assets;
 pub mod form;
 pub mod format;

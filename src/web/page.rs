@@ -2,8 +2,11 @@
 
 use super::ui::{Icon, Token, When};
 use super::{assets, format};
+use crate::channels::ChannelView;
 use crate::i18n::Lang;
+use crate::kernel::clock::DAY_MS;
 use crate::kernel::{NEVER, Usd};
+use crate::ledger::CreditKind;
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -73,6 +76,30 @@ pub struct Flash {
     pub text: String,
 }
 
+/// A time as templates hand it over: by value or by reference, perhaps absent.
+pub trait Moment {
+    /// Unix milliseconds.
+    fn unix_ms(self) -> Option<i64>;
+}
+
+impl Moment for i64 {
+    fn unix_ms(self) -> Option<i64> {
+        Some(self)
+    }
+}
+
+impl Moment for &i64 {
+    fn unix_ms(self) -> Option<i64> {
+        Some(*self)
+    }
+}
+
+impl Moment for &Option<i64> {
+    fn unix_ms(self) -> Option<i64> {
+        *self
+    }
+}
+
 /// What every template knows.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
@@ -106,7 +133,7 @@ impl Page {
     }
 
     /// The text of `key` with two `%{name}`s replaced.
-    pub fn with2(&self, key: &str, (a, x): (&str, impl Display), (b, y): (&str, impl Display)) -> String {
+    pub fn with2(&self, key: &str, a: &str, x: impl Display, b: &str, y: impl Display) -> String {
         self.lang.with(key, &[(a, &x.to_string()), (b, &y.to_string())])
     }
 
@@ -126,8 +153,8 @@ impl Page {
     }
 
     /// A moment, which the browser turns into the visitor's zone. `None` and never have a word of their own.
-    pub fn when(&self, ms: impl Into<Option<i64>>) -> When {
-        match ms.into() {
+    pub fn when(&self, ms: impl Moment) -> When {
+        match ms.unix_ms() {
             None => When::Word(self.t("common.not_yet").into_owned()),
             Some(NEVER) => When::Word(self.t("common.never").into_owned()),
             Some(ms) => When::Moment(ms),
@@ -135,13 +162,13 @@ impl Page {
     }
 
     /// A number with separated thousands.
-    pub fn count(&self, n: impl Into<i64>) -> String {
-        format::count(n.into())
+    pub fn count(&self, n: &i64) -> String {
+        format::count(*n)
     }
 
     /// Milliseconds, for people.
-    pub fn duration(&self, ms: impl Into<i64>) -> String {
-        format::duration(ms.into())
+    pub fn duration(&self, ms: &i64) -> String {
+        format::duration(*ms)
     }
 
     /// Whether the link to `path` leads to where the visitor already is; a section's link stays lit on the pages under it.
@@ -149,6 +176,58 @@ impl Page {
         let here = self.here.split('?').next().unwrap_or_default();
         let section = !matches!(path, "/account" | "/admin" | "/");
         here == path || (section && here.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    }
+}
+
+/// How long a key or a card may live: days, and what the choice says. Days rather than a date, whose end depends on a time zone.
+const LIFETIMES: [(&str, &str); 5] =
+    [("", "lifetime.never"), ("7", "lifetime.week"), ("30", "lifetime.month"), ("90", "lifetime.quarter"), ("365", "lifetime.year")];
+
+/// The moment at which a choice of [`Page::lifetimes`] ends. `None` for what is no choice.
+pub fn lifetime_end(choice: &str, now_ms: i64) -> Option<i64> {
+    let (days, _) = LIFETIMES.iter().find(|(days, _)| *days == choice)?;
+    if days.is_empty() { Some(NEVER) } else { days.parse::<i64>().ok().map(|days| now_ms + days * DAY_MS) }
+}
+
+/// What the words of the database are called: each page asks for them through the page context.
+impl Page {
+    /// The choices of a lifetime field.
+    pub fn lifetimes(&self) -> Vec<(&'static str, String)> {
+        LIFETIMES.iter().map(|&(days, key)| (days, self.t(key).into_owned())).collect()
+    }
+
+    /// The tone and the words for how a request ended.
+    pub fn outcome(&self, word: &str) -> (&'static str, Cow<'static, str>) {
+        let (tone, key) = match word {
+            "complete" => ("good", "request.complete"),
+            "client_gone" => ("", "request.client_gone"),
+            "refused" => ("warn", "request.refused"),
+            "recovered" => ("warn", "request.recovered"),
+            _ => ("bad", "request.failed"),
+        };
+        (tone, self.t(key))
+    }
+
+    /// What kind of credit it is.
+    pub fn credit_kind(&self, kind: &CreditKind) -> Cow<'static, str> {
+        self.t(match kind {
+            CreditKind::Gift => "credit.gift",
+            CreditKind::Plan => "credit.plan",
+            CreditKind::Paid => "credit.paid",
+        })
+    }
+
+    /// What an admin needs to know about a channel's stored key.
+    pub fn key_help(&self, channel: &ChannelView) -> String {
+        match &channel.key_tail {
+            Some(tail) => self.with("channel.key_kept_tail", "tail", tail),
+            None => self.t("channel.key_kept").into_owned(),
+        }
+    }
+
+    /// Whether the visitor has followed the mailed link.
+    pub fn is_verified(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.verified)
     }
 }
 

@@ -1,0 +1,5 @@
+//! The back office: what is sold, through which channels, to whom.
+
+#[cfg(test)]
+mod samples;
+pub mod views;
