@@ -13,5 +13,6 @@ pub mod kernel;
 pub mod keys;
 pub mod ledger;
 pub mod telemetry;
+pub mod relay;
 pub mod usage;
 pub mod web;
