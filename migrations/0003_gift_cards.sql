@@ -17,6 +17,11 @@ CREATE TABLE gift_card (
     tail TEXT NOT NULL,
     redeemed_by BIGINT,
     redeemed_at BIGINT,
-    voided_at BIGINT
+    voided_at BIGINT,
+    CHECK (redeemed_by IS NULL OR voided_at IS NULL),
+    CHECK ((redeemed_by IS NULL) = (redeemed_at IS NULL))
 );
-CREATE INDEX gift_card_batch_id ON gift_card (batch_id);
+CREATE INDEX gift_card_batch_id ON gift_card (batch_id, id);
+-- A batch's counts, without a look at every card.
+CREATE INDEX gift_card_redeemed ON gift_card (batch_id) WHERE redeemed_by IS NOT NULL;
+CREATE INDEX gift_card_voided ON gift_card (batch_id) WHERE voided_at IS NOT NULL;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod db;
 pub mod demo;
 pub mod failpoint;
+pub mod gift_cards;
 pub mod i18n;
 pub mod kernel;
 pub mod keys;

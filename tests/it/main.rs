@@ -3,6 +3,7 @@
 mod catalog;
 mod channels;
 mod database;
+mod gift_cards;
 mod harness;
 mod keys;
 mod revision;
