@@ -57,6 +57,20 @@ def test_an_exhausted_key_is_a_402_that_says_so(shop, client):
     assert spent(shop) == before
 
 
+def test_a_customer_without_money_gets_a_402_until_a_gift_card_is_redeemed(shop, client):
+    visitor, account = Visitor(shop), {"email": "new@example.com", "password": "long enough to be a good one"}
+    visitor.sign_up(**account)
+    visitor.log_in(**account)
+    broke = client.with_options(api_key=visitor.new_key("first"))
+    with pytest.raises(openai.APIStatusError) as caught:
+        ask(broke)
+    assert caught.value.status_code == 402
+    assert (caught.value.code, caught.value.type) == ("insufficient_quota", "insufficient_quota")
+    assert shop.url in caught.value.message, "the message says where to pay"
+    visitor.submit(visitor.get("/account"), "/account/redeem", code=shop.facts["gift_cards"][-1])
+    assert ask(broke).usage.completion_tokens == 5
+
+
 def test_what_the_upstream_says_of_itself_stays_inside(shop, client):
     before = spent(shop)
     with pytest.raises(openai.APIStatusError) as caught:
