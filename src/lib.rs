@@ -1,13 +1,17 @@
 //! Farebox: a shop for AI API credit and the meter behind it. One line per room; `docs/ARCHITECTURE.md` walks through them.
 
+rust_i18n::i18n!("locales", fallback = "en");
+
 pub mod catalog;
 pub mod channels;
 pub mod config;
 pub mod db;
 pub mod demo;
 pub mod failpoint;
+pub mod i18n;
 pub mod kernel;
 pub mod keys;
 pub mod ledger;
 pub mod telemetry;
 pub mod usage;
+pub mod web;

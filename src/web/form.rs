@@ -1,0 +1,127 @@
+//! What a visitor typed: read with limits, trimmed, kept for when the form comes back, with the errors beside the fields.
+
+use super::ui::Field;
+use crate::i18n::Lang;
+
+/// The longest text that a field takes.
+pub const MAX_TEXT: usize = 10_000;
+/// The largest body that a form may have.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// The fields of a form and what is wrong with them.
+#[derive(Clone, Debug, Default)]
+pub struct Form {
+    lang: Lang,
+    values: Vec<(String, String)>,
+    errors: Vec<(&'static str, String)>,
+}
+
+impl Form {
+    /// A form that nobody has filled in yet.
+    pub fn empty(lang: Lang) -> Self {
+        Self { lang, ..Self::default() }
+    }
+
+    /// From a URL-encoded body. Texts longer than a field takes are cut off: nothing that the site offers needs them.
+    pub fn parse(lang: Lang, body: &[u8]) -> Self {
+        let values = url::form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), cut(value.into_owned()))).collect();
+        Self { lang, values, errors: Vec::new() }
+    }
+
+    /// Fills a field before the form is shown.
+    pub fn fill(mut self, name: &str, value: impl ToString) -> Self {
+        self.values.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// What was typed, as it was typed: for passwords.
+    pub fn raw(&self, name: &str) -> &str {
+        self.values.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// What was typed, without space around it. Empty when the field is absent.
+    pub fn text(&self, name: &str) -> &str {
+        self.raw(name).trim()
+    }
+
+    /// Whether a box is ticked.
+    pub fn ticked(&self, name: &str) -> bool {
+        !self.text(name).is_empty()
+    }
+
+    /// Every value of a repeated field.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.values.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
+    }
+
+    /// Parses a field, or notes the text of `key` as its error.
+    pub fn read<T, E>(&mut self, name: &'static str, key: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+        let parsed = parse(self.text(name)).ok();
+        if parsed.is_none() {
+            self.refuse(name, key);
+        }
+        parsed
+    }
+
+    /// Parses a field that may stay empty: `Some(None)` when it is.
+    pub fn read_optional<T, E>(&mut self, name: &'static str, key: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<Option<T>> {
+        if self.text(name).is_empty() { Some(None) } else { self.read(name, key, parse).map(Some) }
+    }
+
+    /// Notes the text of `key` as what is wrong with a field; with an empty name, with the form as a whole.
+    pub fn refuse(&mut self, name: &'static str, key: &str) {
+        let text = self.lang.t(key).into_owned();
+        self.errors.push((name, text));
+    }
+
+    /// Notes a finished sentence as what is wrong.
+    pub fn refuse_saying(&mut self, name: &'static str, text: String) {
+        self.errors.push((name, text));
+    }
+
+    /// Whether anything is wrong.
+    pub fn is_bad(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// Everything that is wrong, for the summary on top: the field's name (or nothing) and the sentence.
+    pub fn errors(&self) -> &[(&'static str, String)] {
+        &self.errors
+    }
+
+    /// A field of the form for the template, with what was typed and what is wrong.
+    pub fn field(&self, name: &'static str, label: impl Into<String>) -> Field {
+        let error = self.errors.iter().find(|(known, _)| *known == name).map(|(_, text)| text.clone());
+        Field::new(name, label, self.raw(name), error)
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+        text.truncate(end);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_was_typed_and_says_what_is_wrong() {
+        let mut form = Form::parse(Lang::En, b"name=+Ann+&n=x&models=a&models=b&password=+p+&empty=");
+        assert_eq!((form.text("name"), form.raw("password"), form.text("absent")), ("Ann", " p ", ""));
+        assert_eq!(form.all("models").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(form.read("n", "form.error.number", str::parse::<i64>), None);
+        assert_eq!(form.read_optional("empty", "form.error.number", str::parse::<i64>), Some(None));
+        assert!(form.is_bad() && form.errors()[0].0 == "n");
+        assert!(form.field("n", "Number").to_string().contains("aria-invalid"));
+        assert!(!form.field("name", "Name").to_string().contains("aria-invalid"));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let body = format!("a={}", "é".repeat(MAX_TEXT + 5));
+        assert_eq!(Form::parse(Lang::En, body.as_bytes()).raw("a").chars().count(), MAX_TEXT);
+    }
+}
