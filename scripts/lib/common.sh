@@ -29,12 +29,14 @@ install_missing() {
     missing=()
 }
 
-# Rust does not come from Debian: its version there is years behind.
+# need_rust COMPONENT...: Rust does not come from Debian, whose version is years behind.
 need_rust() {
+    local component
     need cc gcc libc6-dev
     command -v cargo >/dev/null 2>&1 || die "please install Rust first: https://rustup.rs"
-    cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt || die "please install rustfmt first: rustup component add rustfmt"
-    cargo clippy --version >/dev/null 2>&1 || rustup component add clippy || die "please install clippy first: rustup component add clippy"
+    for component in "$@"; do
+        cargo "${component#rust}" --version >/dev/null 2>&1 || rustup component add "$component" || die "please run this first: rustup component add $component"
+    done
 }
 
 # A port of the loopback address that nobody listens on, below those that the system gives away itself.
