@@ -29,14 +29,15 @@ install_missing() {
     missing=()
 }
 
-# need_rust COMPONENT...: Rust does not come from Debian, whose version is years behind.
+# Rust does not come from Debian: its version there is years behind.
 need_rust() {
-    local component
     need cc gcc libc6-dev
     command -v cargo >/dev/null 2>&1 || die "please install Rust first: https://rustup.rs"
-    for component in "$@"; do
-        cargo "${component#rust}" --version >/dev/null 2>&1 || rustup component add "$component" || die "please run this first: rustup component add $component"
-    done
+}
+
+# need_cargo SUBCOMMAND COMPONENT: a part of Rust that rustup brings.
+need_cargo() {
+    cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2" || die "please run this first: rustup component add $2"
 }
 
 # A port of the loopback address that nobody listens on, below those that the system gives away itself.
