@@ -82,7 +82,13 @@ impl Charge {
     pub(super) async fn settle(mut self, ending: Ending) -> Result<ledger::Charge, LedgerError> {
         self.settled = true;
         // On a task of its own: a client that leaves while this waits must not stop it.
-        let job = Settlement { relay: self.relay.clone(), call: Arc::clone(&self.call), hold: self.hold.take(), channel: self.channel, first_byte_ms: self.first_byte_ms };
+        let job = Settlement {
+            relay: self.relay.clone(),
+            call: Arc::clone(&self.call),
+            hold: self.hold.take(),
+            channel: self.channel,
+            first_byte_ms: self.first_byte_ms,
+        };
         self.relay.tasks.spawn(job.run(ending)).await.map_err(|_| LedgerError::Stopped)?
     }
 }
@@ -101,7 +107,13 @@ impl Charge {
     /// Settles without anybody waiting for it.
     pub(super) fn abandon(&mut self, ending: Ending) {
         self.settled = true;
-        let job = Settlement { relay: self.relay.clone(), call: Arc::clone(&self.call), hold: self.hold.take(), channel: self.channel, first_byte_ms: self.first_byte_ms };
+        let job = Settlement {
+            relay: self.relay.clone(),
+            call: Arc::clone(&self.call),
+            hold: self.hold.take(),
+            channel: self.channel,
+            first_byte_ms: self.first_byte_ms,
+        };
         let id = self.call.id;
         self.relay.tasks.spawn(async move {
             if let Err(error) = job.run(ending).await {

@@ -147,7 +147,12 @@ async fn run(mut charge: Charge, channels: &[Arc<Channel>], cap: Option<u64>) ->
         Dispatched::Answer { body, answer } => deliver(charge, body, answer.usage).await,
         Dispatched::Stream { response, first } => Ok(streamed(StreamBody::new(charge, response, first))),
         Dispatched::Refused { status, body } => {
-            let ending = Ending { outcome: Outcome::UpstreamError, status: status.as_u16(), used: Used::Nothing, error: Some(format!("refused by the upstream: {}", first_of(&body))) };
+            let ending = Ending {
+                outcome: Outcome::UpstreamError,
+                status: status.as_u16(),
+                used: Used::Nothing,
+                error: Some(format!("refused by the upstream: {}", first_of(&body))),
+            };
             charge.settle(ending).await.map_err(|_| ApiError::unavailable())?;
             Ok(json(status, Body::from(body)))
         }

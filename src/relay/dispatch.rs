@@ -83,7 +83,8 @@ pub(super) async fn dispatch(charge: &mut Charge, channels: &[Arc<Channel>], bod
 async fn ask(charge: &mut Charge, channel: &Channel, body: Bytes) -> Result<Dispatched, Miss> {
     let relay = charge.relay().clone();
     let streamed = charge.call.request.stream;
-    let authorization = HeaderValue::try_from(format!("Bearer {}", channel.credential.reveal())).map_err(|_| Miss::Fault("its key cannot stand in a header".to_owned()))?;
+    let authorization =
+        HeaderValue::try_from(format!("Bearer {}", channel.credential.reveal())).map_err(|_| Miss::Fault("its key cannot stand in a header".to_owned()))?;
     let request = relay
         .http
         .post(channel.endpoint("chat/completions"))
@@ -151,7 +152,9 @@ async fn read_up_to(mut response: Response, limit: usize, idle: Duration) -> Res
             Err(_) => return Err(Miss::Timeout(format!("the answer paused for {} ms", idle.as_millis()))),
             Ok(Err(error)) => return Err(request_fault(error)),
             Ok(Ok(None)) => return Ok(whole.freeze()),
-            Ok(Ok(Some(piece))) if whole.len() + piece.len() > limit => return Err(Miss::Fault(format!("the answer has more than {limit} bytes, {} read", whole.len()))),
+            Ok(Ok(Some(piece))) if whole.len() + piece.len() > limit => {
+                return Err(Miss::Fault(format!("the answer has more than {limit} bytes, {} read", whole.len())));
+            }
             // Most answers are one piece, which needs no copy.
             Ok(Ok(Some(piece))) if whole.is_empty() => match response.content_length() {
                 Some(length) if length == piece.len() as u64 => return Ok(piece),

@@ -105,12 +105,22 @@ impl ApiError {
 
     /// Everyone who serves the model took too long.
     pub fn upstream_timeout() -> Self {
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "api_error", Some("upstream_error"), "The upstream provider did not answer in time. Nothing was charged; try again.")
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "api_error",
+            Some("upstream_error"),
+            "The upstream provider did not answer in time. Nothing was charged; try again.",
+        )
     }
 
     /// The stream broke after its first byte.
     pub fn stream_broke() -> Self {
-        Self::new(StatusCode::BAD_GATEWAY, "api_error", Some("upstream_error"), "The upstream provider broke off the stream. Only what was delivered is charged.")
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "api_error",
+            Some("upstream_error"),
+            "The upstream provider broke off the stream. Only what was delivered is charged.",
+        )
     }
 
     /// Our own fault.
@@ -120,7 +130,15 @@ impl ApiError {
 
     /// The node is going down, or its database is away.
     pub fn unavailable() -> Self {
-        Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "api_error", Some("unavailable"), "The service is restarting or its database is away. Try again shortly.") }
+        Self {
+            retry_after: Some(5),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "api_error",
+                Some("unavailable"),
+                "The service is restarting or its database is away. Try again shortly.",
+            )
+        }
     }
 
     /// `{"error":{"message","type","param","code"}}`

@@ -423,7 +423,19 @@ mod tests {
             let error = parse(rest).expect_err(rest);
             assert_eq!((error.status.as_u16(), error.param.as_deref()), (400, Some(param)), "{rest}");
         }
-        for bad in [&b"{"[..], b"[]", b"null", b"", b"\xff\xfe", br#"{"messages":[{}]}"#, br#"{"model":"m"}"#, br#"{"model":"m","messages":[]}"#, br#"{"model":"m","messages":{}}"#, br#"{"model":7,"messages":[{}]}"#, br#"{"model":"","messages":[{}]}"#] {
+        for bad in [
+            &b"{"[..],
+            b"[]",
+            b"null",
+            b"",
+            b"\xff\xfe",
+            br#"{"messages":[{}]}"#,
+            br#"{"model":"m"}"#,
+            br#"{"model":"m","messages":[]}"#,
+            br#"{"model":"m","messages":{}}"#,
+            br#"{"model":7,"messages":[{}]}"#,
+            br#"{"model":"","messages":[{}]}"#,
+        ] {
             assert_eq!(ChatRequest::parse(bad).expect_err("must not parse").status.as_u16(), 400, "{}", String::from_utf8_lossy(bad));
         }
     }
@@ -450,9 +462,19 @@ mod tests {
     fn cached_tokens_stand_inside_the_prompt_and_nonsense_is_absurd() {
         let usage = |text: &str| read_answer(format!(r#"{{"choices":[],"usage":{text}}}"#).as_bytes()).unwrap().usage;
         let expected = Tokens { input: 70, cached: 30, cache_write: 0, output: 5 };
-        assert_eq!(usage(r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,"prompt_tokens_details":{"cached_tokens":30}}"#), UsageReport::Tokens(expected));
+        assert_eq!(
+            usage(r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,"prompt_tokens_details":{"cached_tokens":30}}"#),
+            UsageReport::Tokens(expected)
+        );
         assert_eq!(usage("null"), UsageReport::Absent);
-        for bad in [r#"{"prompt_tokens":-1,"completion_tokens":5}"#, r#"{"prompt_tokens":1,"completion_tokens":-5}"#, r#"{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":9}}"#, r#"{"prompt_tokens":1e300,"completion_tokens":1}"#, r#"{"prompt_tokens":99999999999,"completion_tokens":1}"#, r#""many""#] {
+        for bad in [
+            r#"{"prompt_tokens":-1,"completion_tokens":5}"#,
+            r#"{"prompt_tokens":1,"completion_tokens":-5}"#,
+            r#"{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":9}}"#,
+            r#"{"prompt_tokens":1e300,"completion_tokens":1}"#,
+            r#"{"prompt_tokens":99999999999,"completion_tokens":1}"#,
+            r#""many""#,
+        ] {
             assert_eq!(usage(bad), UsageReport::Absurd, "{bad}");
         }
         assert_eq!(read_answer(b"<html>"), None);
