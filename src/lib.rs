@@ -2,6 +2,8 @@
 
 rust_i18n::i18n!("locales", fallback = "en");
 
+pub mod accounts;
+pub mod admin_log;
 pub mod catalog;
 pub mod channels;
 pub mod config;
@@ -13,6 +15,11 @@ pub mod i18n;
 pub mod kernel;
 pub mod keys;
 pub mod ledger;
+pub mod limits;
+pub mod mail;
+pub mod relay;
+pub mod sessions;
+pub mod settings;
 pub mod telemetry;
 pub mod usage;
 pub mod web;

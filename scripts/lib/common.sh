@@ -33,8 +33,11 @@ install_missing() {
 need_rust() {
     need cc gcc libc6-dev
     command -v cargo >/dev/null 2>&1 || die "please install Rust first: https://rustup.rs"
-    cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt || die "please install rustfmt first: rustup component add rustfmt"
-    cargo clippy --version >/dev/null 2>&1 || rustup component add clippy || die "please install clippy first: rustup component add clippy"
+}
+
+# need_cargo SUBCOMMAND COMPONENT: a part of Rust that rustup brings.
+need_cargo() {
+    cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2" || die "please run this first: rustup component add $2"
 }
 
 # A port of the loopback address that nobody listens on, below those that the system gives away itself.

@@ -1,6 +1,6 @@
 //! The model form: what was typed, and what it means.
 
-use super::Prices;
+use crate::kernel::Prices;
 use crate::kernel::fields::{self, Mistakes};
 use crate::kernel::{FieldError, Price};
 

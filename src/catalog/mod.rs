@@ -12,12 +12,12 @@ mod snapshot;
 pub mod store;
 
 pub use draft::{ModelDraft, ModelFields};
-pub use model::{Model, Prices, Step};
+pub use model::{Model, Step};
 pub use snapshot::Snapshot;
 
 use crate::db::revision::{Topic, bump};
 use crate::db::{Conn, Db};
-use crate::kernel::{FieldError, Id, Kit};
+use crate::kernel::{FieldError, Id, Kit, Prices};
 
 /// Why a model could not be saved or deleted.
 #[derive(Debug, thiserror::Error)]

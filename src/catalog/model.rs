@@ -1,19 +1,6 @@
 //! A model and what its tokens cost, now and from announced moments on.
 
-use crate::kernel::{Id, Price};
-
-/// What a million tokens cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prices {
-    /// Fresh input.
-    pub input: Price,
-    /// Output, reasoning included.
-    pub output: Price,
-    /// Input that the upstream had cached.
-    pub cached_input: Price,
-    /// Input that the upstream wrote to its cache.
-    pub cache_write: Price,
-}
+use crate::kernel::{Id, Prices};
 
 /// A step in a model's prices: from this moment on these, or none at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +46,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Price;
 
     #[test]
     fn the_latest_step_that_has_come_is_in_force() {

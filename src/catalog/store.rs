@@ -1,9 +1,9 @@
 //! The SQL of models and prices.
 
-use super::model::{Model, Prices, Step};
+use super::model::{Model, Step};
 use super::{ModelDraft, draft};
 use crate::db::{Conn, flag};
-use crate::kernel::{Id, Price};
+use crate::kernel::{Id, Price, Prices};
 
 crate::statements! {
     /// Each model with the price step in force and those to come: one row per step, one row of nulls without any.

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod fields;
 pub mod ids;
 pub mod money;
+pub mod pricing;
 pub mod random;
 pub mod secrets;
 
@@ -11,6 +12,7 @@ pub use clock::{Clock, NEVER};
 pub use fields::FieldError;
 pub use ids::{Id, IdGen};
 pub use money::{Price, Usd};
+pub use pricing::{Prices, Tokens};
 pub use random::Random;
 
 /// The injected sources that nearly every action needs.

@@ -194,6 +194,22 @@ pub async fn touch_user(conn: &mut Conn, user: Id) -> Result<(), sqlx::Error> {
     store::touch_user(conn, user, revision).await
 }
 
+/// What a key has spent in all.
+///
+/// # Errors
+/// The database's.
+pub async fn spent(conn: &mut Conn, key: Id) -> Result<Usd, sqlx::Error> {
+    store::spent(conn, key).await
+}
+
+/// What all of a customer's keys have spent, deleted ones included.
+///
+/// # Errors
+/// The database's.
+pub async fn spent_by_user(conn: &mut Conn, user: Id) -> Result<Usd, sqlx::Error> {
+    store::spent_by_user(conn, user).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,8 @@ crate::statements! {
     ENABLE = "UPDATE api_key SET disabled_at = NULL, revision = $3 WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL";
     DELETE = "UPDATE api_key SET deleted_at = $3, revision = $4 WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL";
     TOUCH_USER = "UPDATE api_key SET revision = $2 WHERE user_id = $1 AND deleted_at IS NULL";
+    SPENT = "SELECT spent FROM key_meter WHERE key_id = $1";
+    SPENT_BY_USER = "SELECT CAST(COALESCE(SUM(m.spent), 0) AS BIGINT) FROM api_key k JOIN key_meter m ON m.key_id = k.id WHERE k.user_id = $1";
     CHANGES = "SELECT k.revision, k.hash, k.id, k.user_id, k.budget, k.expires_at, k.disabled_at, k.deleted_at, u.disabled_at, u.verified_at \
                FROM api_key k JOIN users u ON u.id = k.user_id WHERE k.revision > $1";
 }
@@ -107,4 +109,13 @@ fn change((revision, hash, id, user, budget, expires_at, disabled, deleted, user
         user_verified: user_verified.is_some(),
     };
     Some(Change { revision, digest, entry: deleted.is_none().then_some(entry) })
+}
+
+pub(super) async fn spent(conn: &mut Conn, key: Id) -> Result<Usd, sqlx::Error> {
+    Ok(Usd(sqlx::query_scalar::<sqlx::Any, i64>(SPENT).bind(key.0).fetch_optional(conn).await?.unwrap_or(0)))
+}
+
+/// Deleted keys count too: what they spent stays spent.
+pub(super) async fn spent_by_user(conn: &mut Conn, user: Id) -> Result<Usd, sqlx::Error> {
+    Ok(Usd(sqlx::query_scalar::<sqlx::Any, i64>(SPENT_BY_USER).bind(user.0).fetch_one(conn).await?))
 }

@@ -43,6 +43,8 @@ pub struct Hold {
     pub amount: Usd,
     /// From which credits.
     pub legs: Vec<Leg>,
+    /// Whether less was held than asked for because the key's budget, and not the balance, ends first.
+    pub short_of_budget: bool,
 }
 
 /// What a request was charged in the end.
@@ -383,7 +385,7 @@ impl<'a, J: Journal> Batch<'a, J> {
             memo: request.memo.clone(),
             created_at: now,
         });
-        Ok(Ok(Hold { id: request.id, user: request.user, key: request.key, amount, legs }))
+        Ok(Ok(Hold { id: request.id, user: request.user, key: request.key, amount, legs, short_of_budget: amount == want && want < request.full }))
     }
 
     /// The wallet's lock orders this too: a key belongs to one customer.
@@ -402,7 +404,7 @@ impl<'a, J: Journal> Batch<'a, J> {
 
     async fn void(&mut self, tx: &mut Tx, id: Id) -> Result<(), LedgerError> {
         let Some(row) = store::hold_by_id(tx, id).await? else { return Ok(()) };
-        let hold = Hold { id, user: row.user, key: row.key, amount: row.amount, legs: row.legs };
+        let hold = Hold { id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, short_of_budget: false };
         if store::end_holds(tx, &[hold_end(&hold, Usd::ZERO, End::Finished)], self.now).await?.is_empty() {
             return Ok(());
         }

@@ -8,47 +8,9 @@ pub mod store;
 pub use store::RequestView;
 
 use crate::db::Conn;
-use crate::kernel::{Id, Price, Usd, money};
+use crate::kernel::{Id, Tokens, Usd};
 use crate::ledger::{self, Charge, LostRequest};
 use serde::{Deserialize, Serialize};
-
-/// Tokens by what they cost. The four kinds do not overlap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// Input that was neither read from nor written to a cache.
-    pub input: u64,
-    /// Input that was read from the upstream's cache.
-    pub cached: u64,
-    /// Input that was written to the upstream's cache.
-    pub cache_write: u64,
-    /// Output, reasoning included.
-    pub output: u64,
-}
-
-/// Prices per million tokens, one for each kind of [`Tokens`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Prices {
-    /// For input.
-    pub input: Price,
-    /// For output.
-    pub output: Price,
-    /// For input read from a cache.
-    pub cached_input: Price,
-    /// For input written to a cache.
-    pub cache_write: Price,
-}
-
-impl Prices {
-    /// What the tokens cost, rounded up once.
-    pub fn cost(&self, tokens: Tokens) -> Usd {
-        money::cost(&[(tokens.input, self.input), (tokens.cached, self.cached_input), (tokens.cache_write, self.cache_write), (tokens.output, self.output)])
-    }
-
-    /// The most that a token of input can cost.
-    pub fn dearest_input(&self) -> Price {
-        self.input.max(self.cached_input).max(self.cache_write)
-    }
-}
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,18 +167,4 @@ pub async fn audit(conn: &mut Conn) -> Result<Vec<String>, sqlx::Error> {
         lines.push(format!("key {key}: its meter says {spent} spent, its requests sum to {cost}"));
     }
     Ok(lines)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_kind_of_token_has_its_price_and_the_sum_rounds_up_once() {
-        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(75_000_000), cache_write: Price(187_500_000) };
-        assert_eq!(prices.cost(Tokens { input: 1_000_000, cached: 1_000_000, cache_write: 1_000_000, output: 1_000_000 }), Usd(1_012_500_000));
-        assert_eq!(prices.cost(Tokens { cached: 1, ..Tokens::default() }), Usd(75));
-        assert_eq!(prices.cost(Tokens { cache_write: 1, ..Tokens::default() }), Usd(188));
-        assert_eq!(prices.dearest_input(), Price(187_500_000));
-    }
 }

@@ -12,5 +12,6 @@ async fn each_test_gets_a_migrated_database_of_its_own() {
         let mut conn = db.read().await.unwrap();
         sqlx::query_scalar::<sqlx::Any, i64>("SELECT COUNT(*) FROM setting").fetch_one(&mut *conn).await.unwrap()
     };
-    assert_eq!((count(&a.db).await, count(&b.db).await), (1, 0));
+    let again = farebox::db::Db::connect(&a.url).await.unwrap();
+    assert_eq!((count(&a.db).await, count(&b.db).await, count(&again).await), (1, 0, 1));
 }

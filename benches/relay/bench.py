@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Measures Farebox against nginx as the floor: the same work, the same upstream, the same core, one after the other in one run.
+
+The gateway under load has core 0 to itself, the upstream and wrk share core 1. Each round measures every mode on both gateways, and
+the order turns. Then the books are compared: what callers received, what the upstream saw, what was charged. When they do not
+match, the run is void, and no ratio is printed. Start it with scripts/bench, which builds and gets what is needed.
+"""
+
+import argparse
+import json
+import string
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+import load
+from machine import Failure, Process, free_port, wait_for
+from report import Report
+from shop import Shop
+
+GATEWAY_CORE, LOAD_CORE = 0, 1
+
+
+class Upstream:
+    """The mock upstream, and what it has seen."""
+
+    def __init__(self, program, folder):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = Process("mock", LOAD_CORE, [program, f"127.0.0.1:{self.port}"], folder)
+        self.process.ready(self.url + "/stats")
+
+    def seen(self):
+        """How many completions were asked for so far. Waits until nobody asks any more."""
+        before = None
+
+        def settled():
+            nonlocal before
+            earlier, before = before, self._count()
+            return earlier == before
+
+        wait_for("the upstream to fall silent", settled)
+        return before
+
+    def _count(self):
+        with urllib.request.urlopen(self.url + "/stats", timeout=5) as response:
+            stats = json.load(response)
+        if stats["other"]:
+            raise Failure("the upstream was asked for something that it does not have")
+        return stats["chat"] + stats["stream"] + stats["aborted"]
+
+
+class Nginx:
+    """The floor."""
+
+    key = "none"
+
+    def __init__(self, upstream, folder):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        template = string.Template((load.HERE / "nginx.conf").read_text())
+        (folder / "nginx.conf").write_text(template.substitute(upstream=upstream.port, port=port))
+        command = ["nginx", "-p", folder, "-e", "error.log", "-c", folder / "nginx.conf"]
+        self.process = Process("nginx", GATEWAY_CORE, command, folder)
+        self.process.ready(self.url + "/stats")
+
+
+def measure(gateway, mode, options, upstream, folder):
+    """Warms up, loads, and counts on every side."""
+    load.run(gateway.url, gateway.key, mode, options.warm_up, LOAD_CORE, folder)
+    before = count(gateway, upstream)
+    record = load.run(gateway.url, gateway.key, mode, options.seconds, LOAD_CORE, folder)
+    after = count(gateway, upstream)
+    return record | {name: after[name] - before[name] for name in before}
+
+
+def count(gateway, upstream):
+    """The counters that are read before and after a measured run."""
+    counters = {"seen": upstream.seen(), "processor_s": gateway.process.processor_seconds()}
+    if isinstance(gateway, Shop):
+        counters["charged"] = gateway.charged()
+    return counters
+
+
+def bench(options, folder):
+    """The whole run; whether it counts."""
+    upstream = Upstream(options.mock, folder)
+    servers = [upstream.process]
+    try:
+        shop = Shop(options.farebox, upstream.url, GATEWAY_CORE, folder)
+        servers.insert(0, shop.process)
+        nginx = Nginx(upstream, folder)
+        servers.insert(0, nginx.process)
+        idle = shop.process.memory_mib()
+        gateways = [("farebox", shop), ("nginx", nginx)]
+        for _, gateway in gateways:
+            for streamed in (False, True):
+                load.check_answer(gateway.url, gateway.key, streamed)
+        report = Report()
+        for turn in range(options.rounds):
+            for mode in load.MODES:
+                for name, gateway in gateways if turn % 2 == 0 else reversed(gateways):
+                    report.add(name, mode, measure(gateway, mode, options, upstream, folder))
+        memory = shop.process.memory_mib()
+        report.objections += shop.close_books()
+    finally:
+        for server in servers:
+            server.stop()
+    report.print_summary()
+    print(f"memory {memory:.0f} MB after load ({idle:.0f} idle)")
+    print(f"books {shop.summary}")
+    if report.objections:
+        print("\nVOID: the books do not match", *report.objections, sep="\n  ")
+        return False
+    for mode in ("chat", "stream"):
+        print(f"ratio nginx {mode} {report.ratio(mode):.3f}")
+    return True
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--farebox", type=Path, required=True, help="the program, built for release")
+    parser.add_argument("--mock", type=Path, required=True, help="the mock upstream, built for release")
+    parser.add_argument("--quick", action="store_true", help="two short rounds, in less than two minutes")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=int, help="of each measured run")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (2 if options.quick else 3)
+    options.seconds = options.seconds or (5 if options.quick else 10)
+    options.warm_up = 1 if options.quick else 3
+    with tempfile.TemporaryDirectory(prefix="farebox-bench-") as folder:
+        try:
+            return 0 if bench(options, Path(folder)) else 1
+        except Failure as failure:
+            print(f"error: {failure}", file=sys.stderr)
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+//! Limits on attempts: how often an account or an address may try to log in, sign up, ask for mail, redeem a code.
+//!
+//! Fixed windows that begin at multiples of their length, so that every node counts in the same one. Counters are shared through Redis when there is one;
+//! without it, or while it does not answer, each node counts for itself: a limit is then as many times looser as there are nodes, and nobody is locked out.
+//! Memory is bounded in both. No counter holds an address or an e-mail in readable form.
+//!
+//! Called by `accounts` and `gift_cards`.
+
+mod memory;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use crate::kernel::{Clock, secrets};
+use memory::Memory;
+use shared::Shared;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Attempt {
+    /// A log-in with one account.
+    LogInAccount,
+    /// Log-ins from one address.
+    LogInSource,
+    /// Sign-ups with one e-mail address.
+    SignUpAccount,
+    /// Sign-ups from one address.
+    SignUpSource,
+    /// Verification mails to one account.
+    Resend,
+    /// Reset mails to one e-mail address.
+    ResetAccount,
+    /// Reset mails asked for from one address, and reset links opened there.
+    ResetSource,
+    /// Gift card codes tried by one account.
+    RedeemAccount,
+    /// Gift card codes tried from one address.
+    RedeemSource,
+    /// Setup links tried from one address.
+    Setup,
+}
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+impl Attempt {
+    /// Its name in the counter's key, how many attempts a window has, and the window's length.
+    fn rule(self) -> (&'static str, i64, i64) {
+        match self {
+            Attempt::LogInAccount => ("log-in-account", 10, 15 * MINUTE_MS),
+            Attempt::LogInSource => ("log-in-source", 60, 15 * MINUTE_MS),
+            Attempt::SignUpAccount => ("sign-up-account", 5, HOUR_MS),
+            Attempt::SignUpSource => ("sign-up-source", 20, HOUR_MS),
+            Attempt::Resend => ("resend", 5, HOUR_MS),
+            Attempt::ResetAccount => ("reset-account", 5, HOUR_MS),
+            Attempt::ResetSource => ("reset-source", 30, HOUR_MS),
+            Attempt::RedeemAccount => ("redeem-account", 20, HOUR_MS),
+            Attempt::RedeemSource => ("redeem-source", 60, HOUR_MS),
+            Attempt::Setup => ("setup", 30, HOUR_MS),
+        }
+    }
+
+    /// How many attempts a window has.
+    pub fn allowed(self) -> i64 {
+        self.rule().1
+    }
+}
+
+/// Too many attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many attempts; try again in {retry_after_s} seconds")]
+pub struct TooMany {
+    /// After how many seconds the next attempt is allowed.
+    pub retry_after_s: i64,
+}
+
+/// One counter in one window.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Counter {
+    /// Action, hashed subject and number of the window.
+    key: String,
+    ends_at: i64,
+}
+
+/// The counters. Clones share them.
+#[derive(Clone)]
+pub struct Limits(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    own: Memory,
+    shared: Option<Shared>,
+}
+
+impl Limits {
+    /// Counters of this process only.
+    pub fn in_process(clock: Clock) -> Self {
+        Self(Arc::new(Inner { clock, own: Memory::default(), shared: None }))
+    }
+
+    /// Counters in Redis, which is connected to when it is first needed.
+    ///
+    /// # Errors
+    /// When the URL is not one of Redis.
+    pub fn shared(clock: Clock, redis_url: &str) -> Result<Self, redis::RedisError> {
+        let shared = Some(Shared::new(redis_url)?);
+        Ok(Self(Arc::new(Inner { clock, own: Memory::default(), shared })))
+    }
+
+    /// Counts an attempt of `subject` (an account, an address).
+    ///
+    /// # Errors
+    /// [`TooMany`] when the window's attempts are used up; the next window begins afresh, however many were refused.
+    pub async fn attempt(&self, what: Attempt, subject: &str) -> Result<(), TooMany> {
+        let now = self.0.clock.now_ms();
+        let counter = counter(what, subject, now);
+        let count = self.count(&counter, now).await;
+        if count <= what.allowed() {
+            return Ok(());
+        }
+        Err(TooMany { retry_after_s: ((counter.ends_at - now) as u64).div_ceil(1000) as i64 })
+    }
+
+    /// Forgets the attempts of `subject`: it has proved to be who it says.
+    pub async fn forget(&self, what: Attempt, subject: &str) {
+        let now = self.0.clock.now_ms();
+        let counter = counter(what, subject, now);
+        self.0.own.forget(&counter);
+        if let Some(shared) = &self.0.shared {
+            shared.forget(&counter, now).await;
+        }
+    }
+
+    async fn count(&self, counter: &Counter, now: i64) -> i64 {
+        if let Some(shared) = &self.0.shared
+            && let Some(count) = shared.count(counter, now).await
+        {
+            return count;
+        }
+        self.0.own.count(counter, now)
+    }
+}
+
+impl std::fmt::Debug for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.shared.is_some() { "Limits(redis)" } else { "Limits(in process)" })
+    }
+}
+
+fn counter(what: Attempt, subject: &str, now: i64) -> Counter {
+    let (name, _, window) = what.rule();
+    let number = now.div_euclid(window);
+    Counter { key: format!("farebox:attempt:{name}:{}:{number}", &secrets::hash(subject)[..32]), ends_at: (number + 1) * window }
+}
+
+/// The subject for a client's address. An IPv6 network of 64 bits is one subject, since a single customer owns all of it.
+pub fn source(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The same tests on counters in the process and, when `FAREBOX_TEST_REDIS_URL` names one, in Redis.
+
+use super::memory::{CAPACITY, Memory};
+use super::*;
+use crate::kernel::Random;
+
+/// The kinds of counters under test, each with its own clock.
+fn kinds() -> Vec<(Clock, Limits)> {
+    let clock = || Clock::manual(1_800_000_000_000);
+    let (own, shared) = (clock(), clock());
+    let mut kinds = vec![(own.clone(), Limits::in_process(own))];
+    if let Ok(url) = std::env::var("FAREBOX_TEST_REDIS_URL") {
+        kinds.push((shared.clone(), Limits::shared(shared, &url).unwrap()));
+    }
+    kinds
+}
+
+/// A subject that no other run of the tests has counted in the same Redis.
+fn subject() -> String {
+    secrets::token(&Random::system())
+}
+
+async fn until_refused(limits: &Limits, what: Attempt, subject: &str) -> (i64, TooMany) {
+    for n in 0.. {
+        if let Err(too_many) = limits.attempt(what, subject).await {
+            return (n, too_many);
+        }
+    }
+    unreachable!("every limit has an end")
+}
+
+#[tokio::test]
+async fn a_window_has_its_attempts_and_the_next_begins_afresh() {
+    for (clock, limits) in kinds() {
+        let (ada, bob) = (subject(), subject());
+        let (allowed, refused) = until_refused(&limits, Attempt::LogInAccount, &ada).await;
+        assert_eq!(allowed, 10);
+        assert!((1..=15 * 60).contains(&refused.retry_after_s), "{refused}");
+        assert_eq!(limits.attempt(Attempt::LogInAccount, &bob).await, Ok(()), "another account");
+        assert_eq!(limits.attempt(Attempt::LogInSource, &ada).await, Ok(()), "another action");
+        clock.advance(refused.retry_after_s * 1000 - 1000);
+        assert!(limits.attempt(Attempt::LogInAccount, &ada).await.is_err());
+        clock.advance(1000);
+        assert_eq!(limits.attempt(Attempt::LogInAccount, &ada).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn forgetting_makes_room() {
+    for (_, limits) in kinds() {
+        let ada = subject();
+        until_refused(&limits, Attempt::LogInAccount, &ada).await;
+        limits.forget(Attempt::LogInAccount, &ada).await;
+        assert_eq!(until_refused(&limits, Attempt::LogInAccount, &ada).await.0, 10);
+    }
+}
+
+#[tokio::test]
+async fn attempts_at_the_same_time_are_all_counted() {
+    for (_, limits) in kinds() {
+        let ada = subject();
+        let tries = (0..100).map(|_| limits.attempt(Attempt::RedeemAccount, &ada));
+        let allowed = futures_util::future::join_all(tries).await.into_iter().filter(Result::is_ok).count();
+        assert_eq!(allowed, 20);
+    }
+}
+
+#[tokio::test]
+async fn nodes_share_what_redis_counts() {
+    let Ok(url) = std::env::var("FAREBOX_TEST_REDIS_URL") else { return };
+    let clock = Clock::manual(1_800_000_000_000);
+    let nodes = [Limits::shared(clock.clone(), &url).unwrap(), Limits::shared(clock, &url).unwrap()];
+    let ada = subject();
+    assert_eq!(until_refused(&nodes[0], Attempt::SignUpAccount, &ada).await.0, 5);
+    assert!(nodes[1].attempt(Attempt::SignUpAccount, &ada).await.is_err());
+}
+
+#[tokio::test]
+async fn without_an_answer_from_redis_a_node_counts_for_itself() {
+    // Bound and closed again: nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let limits = Limits::shared(Clock::manual(1_800_000_000_000), &format!("redis://{free}")).unwrap();
+    assert_eq!(until_refused(&limits, Attempt::SignUpAccount, "ada").await.0, 5);
+}
+
+#[tokio::test]
+async fn a_redis_that_swallows_everything_costs_one_wait_and_not_one_for_each_attempt() {
+    // Connections are accepted by the system and never read.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let limits = Limits::shared(Clock::manual(1_800_000_000_000), &format!("redis://{}", silent.local_addr().unwrap())).unwrap();
+    let all = tokio::time::timeout(std::time::Duration::from_secs(10), until_refused(&limits, Attempt::LogInSource, "192.0.2.1"));
+    assert_eq!(all.await.expect("sixty attempts wait once").0, 60);
+}
+
+#[test]
+fn memory_is_bounded_and_ended_windows_go() {
+    let memory = Memory::default();
+    for n in 0..CAPACITY as i64 + 1_000 {
+        memory.count(&Counter { key: n.to_string(), ends_at: 1_000_000 + n }, 0);
+    }
+    assert_eq!(memory.len(), CAPACITY);
+    memory.count(&Counter { key: "last".into(), ends_at: i64::MAX }, 2_000_000);
+    assert_eq!(memory.len(), 1);
+}
+
+#[test]
+fn a_customer_s_whole_network_is_one_source() {
+    let source = |text: &str| super::source(text.parse().unwrap());
+    assert_eq!(source("192.0.2.7"), "192.0.2.7");
+    assert_eq!(source("::ffff:192.0.2.7"), "192.0.2.7");
+    assert_eq!(source("2001:db8:1:2:3:4:5:6"), source("2001:db8:1:2:ffff::1"));
+    assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+}

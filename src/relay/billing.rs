@@ -1,0 +1,125 @@
+//! The balance that clients ask for: `/v1/dashboard/billing/subscription` and `/usage`, also without `/v1`.
+//!
+//! Clients show `hard_limit_usd - total_usage / 100` as what is left; `total_usage` is in cents.
+
+use super::error::ApiError;
+use super::models::respond;
+use super::{Relay, auth};
+use crate::kernel::{NEVER, Usd};
+use crate::keys::Entry;
+use crate::{keys, usage};
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Response};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// The days of a report, both of them in it.
+#[derive(Debug, Default, Deserialize)]
+pub struct Days {
+    start_date: Option<String>,
+    end_date: Option<String>,
+}
+
+/// Answers `GET /v1/dashboard/billing/subscription`.
+pub async fn subscription(State(relay): State<Relay>, headers: HeaderMap) -> Response<Body> {
+    let answer = match auth::authenticate(&relay, &headers) {
+        Ok(key) => limits(&relay, &key).await.map_err(internal),
+        Err(error) => Err(error),
+    };
+    respond(&relay, answer)
+}
+
+async fn limits(relay: &Relay, key: &Entry) -> anyhow::Result<Value> {
+    let mut conn = relay.db.read().await?;
+    let hard_limit = match key.budget {
+        Some(budget) => budget,
+        None => {
+            let balance = relay.books.balance(&mut conn, key.user_id).await?;
+            balance.available + balance.held - balance.owed + keys::spent_by_user(&mut conn, key.user_id).await?
+        }
+    };
+    let limit = number(hard_limit.to_decimal())?;
+    let until = if key.expires_at == NEVER { 0 } else { key.expires_at / 1000 };
+    Ok(json!({
+        "object": "billing_subscription",
+        "has_payment_method": true,
+        "soft_limit_usd": limit,
+        "hard_limit_usd": limit,
+        "system_hard_limit_usd": limit,
+        "access_until": until,
+    }))
+}
+
+/// Answers `GET /v1/dashboard/billing/usage`.
+pub async fn total_usage(State(relay): State<Relay>, Query(days): Query<Days>, headers: HeaderMap) -> Response<Body> {
+    let answer = match auth::authenticate(&relay, &headers).and_then(|key| Ok((key, range(&days)?))) {
+        Ok((key, range)) => spent(&relay, &key, range).await.map_err(internal),
+        Err(error) => Err(error),
+    };
+    respond(&relay, answer)
+}
+
+async fn spent(relay: &Relay, key: &Entry, range: Option<(i64, i64)>) -> anyhow::Result<Value> {
+    let mut conn = relay.db.read().await?;
+    let spent = match (range, key.budget) {
+        (Some((from, to)), _) => usage::spend_between(&mut conn, key.user_id, from, to).await?,
+        (None, Some(_)) => keys::spent(&mut conn, key.key_id).await?,
+        (None, None) => keys::spent_by_user(&mut conn, key.user_id).await?,
+    };
+    Ok(json!({"object": "list", "total_usage": cents(spent)?}))
+}
+
+/// From the first day's start to the last day's end, in UTC; none when no day is given.
+fn range(days: &Days) -> Result<Option<(i64, i64)>, ApiError> {
+    let parse = |name: &'static str, text: &Option<String>| {
+        let wrong = || ApiError::invalid(name, format!("'{name}' must be a date such as 2026-01-31."));
+        text.as_deref().map(|text| text.get(..10).and_then(|day| day.parse::<Date>().ok()).ok_or_else(wrong)).transpose()
+    };
+    let (start, end) = (parse("start_date", &days.start_date)?, parse("end_date", &days.end_date)?);
+    if start.is_none() && end.is_none() {
+        return Ok(None);
+    }
+    let at = |day: Date| day.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp().as_millisecond());
+    let too_far = |_| ApiError::invalid("end_date", "That date is out of range.");
+    let from = start.map(at).transpose().map_err(too_far)?.unwrap_or(0);
+    let to = end.map(|day| day.tomorrow().and_then(at)).transpose().map_err(too_far)?.unwrap_or(i64::MAX);
+    Ok(Some((from, to)))
+}
+
+/// A decimal as a JSON number, without passing through a float.
+fn number(decimal: Decimal) -> anyhow::Result<Value> {
+    Ok(serde_json::from_str(RawValue::from_string(decimal.normalize().to_string())?.get())?)
+}
+
+fn cents(amount: Usd) -> anyhow::Result<Value> {
+    number(amount.to_decimal() * Decimal::ONE_HUNDRED)
+}
+
+fn internal(error: anyhow::Error) -> ApiError {
+    tracing::error!(%error, "a balance could not be read");
+    ApiError::unavailable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn days(start: &str, end: &str) -> Days {
+        Days { start_date: (!start.is_empty()).then(|| start.to_owned()), end_date: (!end.is_empty()).then(|| end.to_owned()) }
+    }
+
+    #[test]
+    fn both_days_are_in_the_range() {
+        assert_eq!(range(&days("1970-01-01", "1970-01-01")).unwrap(), Some((0, 86_400_000)));
+        assert_eq!(range(&days("1970-01-02T00:00:00Z", "")).unwrap(), Some((86_400_000, i64::MAX)));
+        assert_eq!(range(&days("", "")).unwrap(), None);
+        for bad in ["x", "2026-02-30", "1"] {
+            assert_eq!(range(&days(bad, "")).unwrap_err().status.as_u16(), 400);
+        }
+    }
+}

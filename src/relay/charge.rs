@@ -1,0 +1,190 @@
+//! The charge of one request, from its hold to its settlement. Whoever drops it unsettled (a client that went away, a
+//! panic) has it settled all the same, on a task that a shutdown waits for.
+
+use super::Relay;
+use super::count;
+use super::dialect::openai_chat::{self, ChatRequest};
+use crate::failpoint;
+use crate::kernel::{Id, Prices, Tokens, Usd};
+use crate::ledger::{self, Hold, LedgerError};
+use crate::usage::{Outcome, Record};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// What does not change while a request runs.
+pub(super) struct Call {
+    pub(super) id: Id,
+    pub(super) user: Id,
+    pub(super) key: Id,
+    pub(super) request: ChatRequest,
+    pub(super) body: Bytes,
+    pub(super) prices: Prices,
+    pub(super) started_ms: i64,
+}
+
+/// What a request used.
+pub(super) enum Used {
+    /// Nothing that is charged: no upstream gave an answer.
+    Nothing,
+    /// What the upstream reported.
+    Reported(Tokens),
+    /// Not reported: the input is counted, and the output from the text that was delivered.
+    Delivered(String),
+}
+
+/// How a request ended.
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    pub(super) status: u16,
+    pub(super) used: Used,
+    pub(super) error: Option<String>,
+}
+
+/// A request that is being served.
+pub(super) struct Charge {
+    relay: Relay,
+    pub(super) call: Arc<Call>,
+    hold: Option<Hold>,
+    pub(super) channel: Option<Id>,
+    pub(super) first_byte_ms: Option<i64>,
+    /// An upstream was asked: from here on at least the input is charged when the client leaves.
+    pub(super) dispatched: bool,
+    settled: bool,
+}
+
+impl Charge {
+    /// Takes charge of a hold; none when the model costs nothing.
+    pub(super) fn new(relay: Relay, call: Arc<Call>, hold: Option<Hold>) -> Self {
+        Self { relay, call, hold, channel: None, first_byte_ms: None, dispatched: false, settled: false }
+    }
+
+    /// The relay that serves it.
+    pub(super) fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// The answer's first byte is here.
+    pub(super) fn first_byte(&mut self) {
+        self.first_byte_ms.get_or_insert(self.relay.kit.clock.now_ms());
+    }
+
+    /// Writes down what the request has cost so far, in case the node dies.
+    pub(super) fn checkpoint(&self, tokens: Tokens) {
+        if let Some(hold) = &self.hold {
+            self.relay.meter.checkpoint(hold.id, self.call.prices.cost(tokens));
+        }
+    }
+
+    /// Settles; when this returns, the charge and the usage row are durable.
+    ///
+    /// # Errors
+    /// The ledger's; recovery then settles.
+    pub(super) async fn settle(mut self, ending: Ending) -> Result<ledger::Charge, LedgerError> {
+        self.settled = true;
+        // On a task of its own: a client that leaves while this waits must not stop it.
+        let job = Settlement {
+            relay: self.relay.clone(),
+            call: Arc::clone(&self.call),
+            hold: self.hold.take(),
+            channel: self.channel,
+            first_byte_ms: self.first_byte_ms,
+        };
+        self.relay.tasks.spawn(job.run(ending)).await.map_err(|_| LedgerError::Stopped)?
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let used = if self.dispatched { Used::Delivered(String::new()) } else { Used::Nothing };
+        self.abandon(Ending { outcome: Outcome::ClientGone, status: 499, used, error: None });
+    }
+}
+
+impl Charge {
+    /// Settles without anybody waiting for it.
+    pub(super) fn abandon(&mut self, ending: Ending) {
+        self.settled = true;
+        let job = Settlement {
+            relay: self.relay.clone(),
+            call: Arc::clone(&self.call),
+            hold: self.hold.take(),
+            channel: self.channel,
+            first_byte_ms: self.first_byte_ms,
+        };
+        let id = self.call.id;
+        self.relay.tasks.spawn(async move {
+            if let Err(error) = job.run(ending).await {
+                tracing::error!(%error, request = %id, "a request could not be settled; recovery will");
+            }
+        });
+    }
+}
+
+struct Settlement {
+    relay: Relay,
+    call: Arc<Call>,
+    hold: Option<Hold>,
+    channel: Option<Id>,
+    first_byte_ms: Option<i64>,
+}
+
+impl Settlement {
+    async fn run(self, ending: Ending) -> Result<ledger::Charge, LedgerError> {
+        let call = &self.call;
+        let (tokens, counted) = match ending.used {
+            Used::Nothing => (Tokens::default(), false),
+            Used::Reported(tokens) => (tokens, false),
+            Used::Delivered(text) => (count_delivered(Arc::clone(call), text).await, true),
+        };
+        let cost = call.prices.cost(tokens);
+        let record = Record {
+            id: call.id,
+            user: call.user,
+            key: call.key,
+            channel: self.channel,
+            model: call.request.model.clone(),
+            streamed: call.request.stream,
+            status: ending.status,
+            outcome: ending.outcome,
+            tokens,
+            counted,
+            ttft_ms: self.first_byte_ms.map(|at| (at - call.started_ms).max(0)),
+            duration_ms: (self.relay.kit.clock.now_ms() - call.started_ms).max(0),
+            error: ending.error,
+        };
+        failpoint::reach("capture");
+        match self.hold {
+            Some(hold) => {
+                let charge = self.relay.meter.settle(hold, cost, Some(record)).await?;
+                failpoint::reach("capture_committed");
+                Ok(charge)
+            }
+            None => {
+                debug_assert!(cost == Usd::ZERO, "only what costs nothing runs without a hold");
+                self.relay.meter.note(record).await?;
+                Ok(ledger::Charge::default())
+            }
+        }
+    }
+}
+
+/// Counts a request here. Off the async threads: a long conversation takes milliseconds.
+async fn count_delivered(call: Arc<Call>, delivered: String) -> Tokens {
+    let count = move || {
+        let input = count_input(&call.request, &call.body);
+        Tokens { input, output: count::text(&call.request.model, &delivered), ..Tokens::default() }
+    };
+    tokio::task::spawn_blocking(count).await.unwrap_or_default()
+}
+
+/// The input tokens of a request, counted.
+pub(super) fn count_input(request: &ChatRequest, body: &[u8]) -> u64 {
+    let (mut text, messages) = openai_chat::input_text(request.messages(body));
+    if let Some(tools) = request.tools(body) {
+        text.push_str(&String::from_utf8_lossy(tools));
+    }
+    count::input(&request.model, &text, messages, request.media_parts)
+}

@@ -1,0 +1,208 @@
+//! `POST /v1/chat/completions`: the pipeline from end to end.
+
+use super::bound::{Fit, Size};
+use super::charge::{Call, Charge, Ending, Used, count_input};
+use super::dialect::openai_chat::{self, ChatRequest, UsageReport};
+use super::dispatch::{self, Dispatched};
+use super::error::ApiError;
+use super::stream::StreamBody;
+use super::{COST, Relay, auth, body, with_request_id};
+use crate::catalog::Model;
+use crate::channels::Channel;
+use crate::failpoint;
+use crate::kernel::{Id, Prices, Usd};
+use crate::keys::Entry;
+use crate::ledger::{Hold, HoldRequest, LedgerError};
+use crate::usage::{Memo, Outcome, Record};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Answers `POST /v1/chat/completions`.
+pub async fn chat_completions(State(relay): State<Relay>, request: Request) -> Response<Body> {
+    let id = relay.kit.ids.next();
+    let response = serve(&relay, id, request).await.unwrap_or_else(ApiError::into_response);
+    with_request_id(response, id)
+}
+
+async fn serve(relay: &Relay, id: Id, request: Request) -> Result<Response<Body>, ApiError> {
+    let started_ms = relay.kit.clock.now_ms();
+    let (parts, incoming) = request.into_parts();
+    let key = auth::authenticate(relay, &parts.headers)?;
+    let body = body::read(&parts.headers, incoming, relay.config.body_limit).await?;
+    let request = ChatRequest::parse(&body)?;
+    let (model, prices) = find_model(relay, &request.model, started_ms)?;
+    let call = Arc::new(Call { id, user: key.user_id, key: key.key_id, request, body, prices, started_ms });
+    let channels = dispatch::order(relay, &relay.channels.serving(&call.request.model));
+    match admit(relay, &call, &model, &key, &channels).await {
+        Ok((charge, cap)) => run(charge, &channels, cap).await,
+        Err(error) => {
+            note_refusal(relay, &call, &error).await;
+            Err(error)
+        }
+    }
+}
+
+fn find_model(relay: &Relay, name: &str, now: i64) -> Result<(Arc<Model>, Prices), ApiError> {
+    let model = relay.catalog.get(name).filter(|model| model.enabled).ok_or_else(|| ApiError::unknown_model(name))?;
+    let prices = model.prices_at(now).ok_or_else(|| ApiError::unpriced_model(name))?;
+    Ok((model, prices))
+}
+
+/// Reserves the money. Returns the charge, and the output cap to send when the balance is too short for what was asked.
+async fn admit(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, channels: &[Arc<Channel>]) -> Result<(Charge, Option<u64>), ApiError> {
+    if channels.is_empty() {
+        return Err(ApiError::no_channel(&call.request.model));
+    }
+    let size = Size {
+        bytes: call.body.len() as u64,
+        media_parts: call.request.media_parts,
+        output_cap: call.request.output_cap,
+        model_cap: model.max_output_tokens,
+        choices: call.request.choices,
+    };
+    let full = size.worst_case(&call.prices);
+    if full == Usd::ZERO {
+        return Ok((Charge::new(relay.clone(), Arc::clone(call), None), None));
+    }
+    let memo = Memo { model: call.request.model.clone(), streamed: call.request.stream }.write();
+    let request = HoldRequest {
+        id: call.id,
+        user: call.user,
+        key: call.key,
+        budget: key.budget,
+        full,
+        floor: size.least(&call.prices).max(Usd(1)),
+        checkpoint: size.input_estimate(&call.prices),
+        memo,
+    };
+    let hold = relay.meter.hold(request).await.map_err(|error| refused(relay, error))?;
+    failpoint::reach("hold_committed");
+    if hold.amount >= full {
+        return Ok((Charge::new(relay.clone(), Arc::clone(call), Some(hold)), None));
+    }
+    fit_balance(relay, call, size, hold).await
+}
+
+/// The balance is short of the worst case: the input is counted for real, and the output cap lowered to what is left.
+async fn fit_balance(relay: &Relay, call: &Arc<Call>, size: Size, hold: Hold) -> Result<(Charge, Option<u64>), ApiError> {
+    let (held, short_of_budget) = (hold.amount, hold.short_of_budget);
+    let charge = Charge::new(relay.clone(), Arc::clone(call), Some(hold));
+    let counted = Arc::clone(call);
+    let input = tokio::task::spawn_blocking(move || count_input(&counted.request, &counted.body)).await.map_err(|_| ApiError::internal())?;
+    match size.fit(&call.prices, held, input) {
+        Fit::AsAsked => Ok((charge, None)),
+        Fit::Lowered(cap) => Ok((charge, Some(cap))),
+        Fit::TooLittle => {
+            let error = if short_of_budget { LedgerError::KeyBudgetExhausted { left: held } } else { LedgerError::InsufficientBalance { available: held } };
+            let error = refused(relay, error);
+            let ending = Ending { outcome: Outcome::Refused, status: error.status.as_u16(), used: Used::Nothing, error: None };
+            charge.settle(ending).await.map_err(|error| refused(relay, error))?;
+            Err(error)
+        }
+    }
+}
+
+fn refused(relay: &Relay, error: LedgerError) -> ApiError {
+    match error {
+        LedgerError::InsufficientBalance { available } => ApiError::insufficient_balance(&available.display_short(), &relay.config.top_up_url),
+        LedgerError::KeyBudgetExhausted { left } => ApiError::key_budget(&left.max(Usd::ZERO).display_short()),
+        LedgerError::NoWallet(_) => ApiError::insufficient_balance(&Usd::ZERO.display(), &relay.config.top_up_url),
+        LedgerError::Stopped | LedgerError::Database(_) => {
+            tracing::error!(%error, "the ledger cannot hold");
+            ApiError::unavailable()
+        }
+        other => {
+            tracing::error!(error = %other, "the ledger refused a hold");
+            ApiError::internal()
+        }
+    }
+}
+
+/// A request that was refused before any upstream was asked leaves a row too, unless its hold already did.
+async fn note_refusal(relay: &Relay, call: &Call, error: &ApiError) {
+    let record = Record {
+        id: call.id,
+        user: call.user,
+        key: call.key,
+        channel: None,
+        model: call.request.model.clone(),
+        streamed: call.request.stream,
+        status: error.status.as_u16(),
+        outcome: Outcome::Refused,
+        tokens: Default::default(),
+        counted: false,
+        ttft_ms: None,
+        duration_ms: (relay.kit.clock.now_ms() - call.started_ms).max(0),
+        error: error.code.map(str::to_owned),
+    };
+    let _ = relay.meter.note(record).await;
+}
+
+async fn run(mut charge: Charge, channels: &[Arc<Channel>], cap: Option<u64>) -> Result<Response<Body>, ApiError> {
+    let forwarded = Bytes::from(charge.call.request.forward(&charge.call.body, cap));
+    match dispatch::dispatch(&mut charge, channels, forwarded).await {
+        Dispatched::Answer { body, answer } => deliver(charge, body, answer.usage).await,
+        Dispatched::Stream { response, first } => Ok(streamed(StreamBody::new(charge, response, first))),
+        Dispatched::Refused { status, body } => {
+            let ending = Ending {
+                outcome: Outcome::UpstreamError,
+                status: status.as_u16(),
+                used: Used::Nothing,
+                error: Some(format!("refused by the upstream: {}", first_of(&body))),
+            };
+            charge.settle(ending).await.map_err(|_| ApiError::unavailable())?;
+            Ok(json(status, Body::from(body)))
+        }
+        Dispatched::Failed { error, why } => {
+            let ending = Ending { outcome: Outcome::UpstreamError, status: error.status.as_u16(), used: Used::Nothing, error: Some(first_of(&why)) };
+            charge.settle(ending).await.map_err(|_| ApiError::unavailable())?;
+            Err(error)
+        }
+    }
+}
+
+/// Charges a whole answer, then sends it.
+async fn deliver(charge: Charge, body: Bytes, usage: UsageReport) -> Result<Response<Body>, ApiError> {
+    let used = match usage {
+        UsageReport::Tokens(tokens) => Used::Reported(tokens),
+        UsageReport::Absent | UsageReport::Absurd => {
+            let mut text = String::new();
+            openai_chat::append_text(&body, &mut text);
+            Used::Delivered(text)
+        }
+    };
+    let ending = Ending { outcome: Outcome::Complete, status: 200, used, error: None };
+    let charged = charge.settle(ending).await.map_err(|error| {
+        tracing::error!(%error, "an answer could not be charged and was not delivered");
+        ApiError::unavailable()
+    })?;
+    let mut response = json(StatusCode::OK, Body::from(body));
+    if let Ok(value) = HeaderValue::try_from(charged.charged.to_string()) {
+        response.headers_mut().insert(COST, value);
+    }
+    Ok(response)
+}
+
+fn first_of(text: &str) -> String {
+    text.chars().take(500).collect()
+}
+
+fn json(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn streamed(body: StreamBody) -> Response<Body> {
+    let mut response = Response::new(Body::new(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Understood by nginx: events must not wait in its buffer.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}

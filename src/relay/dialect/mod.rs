@@ -1,0 +1,3 @@
+//! The languages that callers and upstreams speak.
+
+pub mod openai_chat;

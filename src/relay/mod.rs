@@ -1,0 +1,141 @@
+//! The hot path: `/v1`, from a caller's bytes to an upstream's and back, charged exactly.
+//!
+//! In order: authenticate, read the few fields needed, refuse what cannot be priced, choose channels, hold, dispatch, pass the
+//! answer on, settle. Invariants: the hold is durable before the upstream is called; the charge is durable before the last byte
+//! leaves; every hold that was made is settled, whatever becomes of the client ([`charge::Charge`] sees to it).
+//!
+//! Callers: `router.rs` only. This room knows nothing of the website, of payments or of mail.
+
+mod auth;
+pub mod billing;
+mod body;
+mod bound;
+mod charge;
+pub mod chat;
+mod count;
+mod dialect;
+mod dispatch;
+mod error;
+pub mod models;
+mod scan;
+mod stream;
+
+pub use error::ApiError;
+
+use crate::kernel::{Id, Kit};
+use crate::ledger::{Books, Meter};
+use crate::usage::Journal;
+use crate::{catalog, channels, db::Db, keys};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Response};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// Ties an answer to the log and to its usage row.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What an answer that is no stream cost, in dollars.
+pub const COST: HeaderName = HeaderName::from_static("x-farebox-cost-usd");
+
+/// How the relay behaves.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// The largest request body, in bytes.
+    pub body_limit: usize,
+    /// To connect to an upstream.
+    pub connect_timeout: Duration,
+    /// From the request's last byte to the answer's first.
+    pub first_byte_timeout: Duration,
+    /// Between two bytes of an answer.
+    pub idle_timeout: Duration,
+    /// How often a running stream's cost is written down for recovery.
+    pub checkpoint_every: Duration,
+    /// Where customers add credit, for the message of a 402.
+    pub top_up_url: String,
+}
+
+/// What the relay works with.
+pub struct RelayParts {
+    /// How it behaves.
+    pub config: RelayConfig,
+    /// Clock, ids, randomness.
+    pub kit: Kit,
+    /// The database, for what is not on the hot path.
+    pub db: Db,
+    /// Balances, for the billing paths.
+    pub books: Books,
+    /// Holds and settlements.
+    pub meter: Meter<Journal>,
+    /// Keys in memory.
+    pub keys: Arc<keys::Snapshot>,
+    /// Models and prices in memory.
+    pub catalog: Arc<catalog::Snapshot>,
+    /// Channels in memory.
+    pub channels: Arc<channels::Snapshot>,
+    /// Settlements that outlive their client; a shutdown waits for them.
+    pub tasks: TaskTracker,
+}
+
+/// The relay. Clones share everything.
+#[derive(Clone)]
+pub struct Relay(Arc<Inner>);
+
+/// What [`Relay`] derefs to.
+pub struct Inner {
+    parts: RelayParts,
+    http: reqwest::Client,
+}
+
+impl Deref for Relay {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Deref for Inner {
+    type Target = RelayParts;
+    fn deref(&self) -> &RelayParts {
+        &self.parts
+    }
+}
+
+impl Relay {
+    /// A relay with a connection pool of its own.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made: no TLS provider was installed.
+    pub fn new(parts: RelayParts) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(parts.config.connect_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .no_proxy()
+            .pool_max_idle_per_host(1024)
+            .user_agent(concat!("farebox/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self(Arc::new(Inner { parts, http })))
+    }
+}
+
+/// Puts the request's id on an answer.
+fn with_request_id(mut response: Response<Body>, id: Id) -> Response<Body> {
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// Answers a path under `/v1` that does not exist.
+pub async fn unknown_url(State(relay): State<Relay>, request: Request) -> Response<Body> {
+    let error = ApiError::unknown_url(request.method().as_str(), request.uri().path());
+    with_request_id(error.into_response(), relay.kit.ids.next())
+}
+
+/// Answers a method that a path under `/v1` does not have.
+pub async fn wrong_method(State(relay): State<Relay>, request: Request) -> Response<Body> {
+    let error = ApiError::wrong_method(request.method().as_str(), request.uri().path());
+    with_request_id(error.into_response(), relay.kit.ids.next())
+}

@@ -1,0 +1,266 @@
+//! Reads a Chat Completions stream as it passes: finds the usage and the end, keeps back what must wait for the charge, and
+//! leaves every other byte alone. Pure. Format: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+
+use super::dialect::openai_chat::{self, UsageReport};
+use crate::kernel::Tokens;
+use bytes::{Bytes, BytesMut};
+use memchr::{memchr_iter, memmem};
+
+/// The largest single event: more is a fault of the upstream, and would be memory without bound.
+const MAX_EVENT: usize = 8 * 1024 * 1024;
+
+/// Why a stream cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// An event without end.
+    TooLong,
+    /// An event that is no chunk.
+    Garbage,
+    /// Usage that cannot be.
+    AbsurdUsage,
+    /// The upstream sent an error event, which was passed on.
+    UpstreamError,
+}
+
+/// What a piece of the stream comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// What the client gets now.
+    pub(super) forward: Bytes,
+    /// How many events that is.
+    pub(super) events: u64,
+    /// The stream said that it is complete.
+    pub(super) done: bool,
+    /// The stream cannot go on; `forward` still stands.
+    pub(super) broken: Option<Broken>,
+}
+
+/// The state between two pieces.
+pub(super) struct Scanner {
+    /// Whether the client wants the usage chunk.
+    include_usage: bool,
+    pending: BytesMut,
+    /// The usage so far.
+    pub(super) usage: Option<Tokens>,
+    /// The usage chunk, kept until the charge is durable.
+    pub(super) kept_back: Option<Bytes>,
+}
+
+/// What to do with one event.
+enum Verdict {
+    Forward,
+    KeepBack,
+    Drop,
+    Done,
+    Broken(Broken),
+    Error,
+}
+
+impl Scanner {
+    pub(super) fn new(include_usage: bool) -> Self {
+        Self { include_usage, pending: BytesMut::new(), usage: None, kept_back: None }
+    }
+
+    /// Takes the next piece. Whole events go on; the rest waits for its end.
+    pub(super) fn push(&mut self, piece: Bytes) -> Passed {
+        let whole = if self.pending.is_empty() {
+            piece
+        } else {
+            self.pending.extend_from_slice(&piece);
+            self.pending.split().freeze()
+        };
+        let mut passed = Passed { forward: Bytes::new(), events: 0, done: false, broken: None };
+        let mut out = Pieces { whole: &whole, start: 0, end: 0, copied: BytesMut::new() };
+        let mut at = 0;
+        while let Some(length) = event_length(&whole[at..]) {
+            let range = at..at + length;
+            at = range.end;
+            match self.judge(&whole[range.clone()]) {
+                Verdict::Forward => {
+                    out.take(range);
+                    passed.events += 1;
+                }
+                Verdict::KeepBack => self.kept_back = Some(whole.slice(range)),
+                Verdict::Drop => {}
+                Verdict::Done => {
+                    passed.done = true;
+                    break;
+                }
+                Verdict::Broken(broken) => {
+                    passed.broken = Some(broken);
+                    break;
+                }
+                Verdict::Error => {
+                    out.take(range);
+                    passed.broken = Some(Broken::UpstreamError);
+                    break;
+                }
+            }
+        }
+        passed.forward = out.finish();
+        if !passed.done && passed.broken.is_none() {
+            self.pending.extend_from_slice(&whole[at..]);
+            if self.pending.len() > MAX_EVENT {
+                passed.broken = Some(Broken::TooLong);
+            }
+        }
+        passed
+    }
+
+    fn judge(&mut self, event: &[u8]) -> Verdict {
+        let Some(data) = data_of(event) else { return Verdict::Forward };
+        if data == b"[DONE]" {
+            return Verdict::Done;
+        }
+        if data.first() != Some(&b'{') || data.last() != Some(&b'}') {
+            return Verdict::Broken(Broken::Garbage);
+        }
+        // Most chunks have neither word and need no parsing. A word inside the answer's text only costs the parsing.
+        if memmem::find(data, b"\"usage\"").is_none() && memmem::find(data, b"\"error\"").is_none() {
+            return Verdict::Forward;
+        }
+        let Some(chunk) = openai_chat::read_chunk(data) else { return Verdict::Broken(Broken::Garbage) };
+        match chunk.usage {
+            UsageReport::Tokens(tokens) => self.usage = Some(tokens),
+            UsageReport::Absurd => return Verdict::Broken(Broken::AbsurdUsage),
+            UsageReport::Absent => {}
+        }
+        match (chunk.error, chunk.usage_only, self.include_usage) {
+            (true, ..) => Verdict::Error,
+            (_, true, true) => Verdict::KeepBack,
+            (_, true, false) => Verdict::Drop,
+            _ => Verdict::Forward,
+        }
+    }
+}
+
+/// Collects ranges of one buffer: a slice of it while they touch, a copy when something between them was left out.
+struct Pieces<'a> {
+    whole: &'a Bytes,
+    start: usize,
+    end: usize,
+    copied: BytesMut,
+}
+
+impl Pieces<'_> {
+    fn take(&mut self, range: std::ops::Range<usize>) {
+        if self.end == range.start && self.start < self.end {
+            self.end = range.end;
+            return;
+        }
+        if self.start < self.end {
+            self.copied.extend_from_slice(&self.whole[self.start..self.end]);
+        }
+        (self.start, self.end) = (range.start, range.end);
+    }
+
+    fn finish(mut self) -> Bytes {
+        if self.copied.is_empty() {
+            return self.whole.slice(self.start..self.end);
+        }
+        self.copied.extend_from_slice(&self.whole[self.start..self.end]);
+        self.copied.freeze()
+    }
+}
+
+/// The length of the first event with its blank line, if it has ended.
+fn event_length(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', bytes).find_map(|at| match &bytes[at + 1..] {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+/// The data of an event; `None` when it has none, as a comment. Data over several lines is no chunk of this dialect: the first line
+/// stands for it.
+fn data_of(event: &[u8]) -> Option<&[u8]> {
+    let line = event.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"data:"))?;
+    Some(line.trim_ascii())
+}
+
+/// Appends the text of the chunks in `events` to `out`.
+pub(super) fn append_text(events: &[u8], out: &mut String) {
+    for line in events.split(|&b| b == b'\n') {
+        if let Some(data) = line.strip_prefix(b"data:") {
+            openai_chat::append_text(data.trim_ascii(), out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    /// Feeds `stream` in pieces of `size` bytes.
+    fn run(stream: &str, size: usize, include_usage: bool) -> (Scanner, String, bool, Option<Broken>) {
+        let mut scanner = Scanner::new(include_usage);
+        let (mut out, mut done, mut broken) = (String::new(), false, None);
+        for piece in stream.as_bytes().chunks(size) {
+            let passed = scanner.push(Bytes::copy_from_slice(piece));
+            out.push_str(std::str::from_utf8(&passed.forward).unwrap());
+            done |= passed.done;
+            broken = broken.or(passed.broken);
+            if done || broken.is_some() {
+                break;
+            }
+        }
+        (scanner, out, done, broken)
+    }
+
+    #[test]
+    fn pieces_of_any_size_come_to_the_same() {
+        let stream = format!(": comment\n\n{TEXT}{TEXT}{USAGE}{TEXT}{DONE}");
+        for size in 1..stream.len() {
+            let (scanner, out, done, broken) = run(&stream, size, false);
+            assert_eq!(out, format!(": comment\n\n{TEXT}{TEXT}{TEXT}"), "pieces of {size}");
+            assert!(done && broken.is_none());
+            assert_eq!(scanner.usage, Some(Tokens { input: 3, output: 2, ..Tokens::default() }));
+            assert_eq!(scanner.kept_back, None);
+            let (scanner, out, ..) = run(&stream, size, true);
+            assert_eq!(out, format!(": comment\n\n{TEXT}{TEXT}{TEXT}"));
+            assert_eq!(scanner.kept_back.as_deref(), Some(USAGE.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn whole_events_pass_without_a_copy() {
+        let stream = Bytes::from(format!("{TEXT}{TEXT}"));
+        let passed = Scanner::new(false).push(stream.clone());
+        assert_eq!(passed.forward.as_ptr(), stream.as_ptr());
+        assert_eq!((passed.forward.len(), passed.events), (stream.len(), 2));
+    }
+
+    #[test]
+    fn lines_may_end_as_in_http() {
+        let stream = format!("{TEXT}{USAGE}{DONE}").replace('\n', "\r\n");
+        let (scanner, out, done, _) = run(&stream, 7, false);
+        assert!(done && scanner.usage.is_some());
+        assert_eq!(out, TEXT.replace('\n', "\r\n"));
+    }
+
+    #[test]
+    fn nonsense_breaks_the_stream() {
+        let broken = |event: &str| run(&format!("{TEXT}data: {event}\n\n{TEXT}"), 4096, false);
+        assert_eq!(broken("<html>").3, Some(Broken::Garbage));
+        assert_eq!(broken("{\"usage\": oops}").3, Some(Broken::Garbage));
+        assert_eq!(broken("{\"choices\":[],\"usage\":{\"prompt_tokens\":-3}}").3, Some(Broken::AbsurdUsage));
+        let (_, out, _, why) = broken("{\"error\":{\"message\":\"overloaded\"}}");
+        assert_eq!(why, Some(Broken::UpstreamError));
+        assert!(out.ends_with("\"overloaded\"}}\n\n"));
+        let mut scanner = Scanner::new(false);
+        let endless = Bytes::from(vec![b'x'; 1 << 20]);
+        assert!((0..16).any(|_| scanner.push(endless.clone()).broken == Some(Broken::TooLong)));
+    }
+
+    #[test]
+    fn the_text_of_delivered_events_is_collected() {
+        let mut text = String::new();
+        append_text(format!("{TEXT}: x\n\n{TEXT}").as_bytes(), &mut text);
+        assert_eq!(text, "hihi");
+    }
+}

@@ -1,0 +1,157 @@
+//! What an admin sets in the back office: rows of name and value, read by everyone from a snapshot in memory.
+//!
+//! A change bumps the `settings` revision in its transaction, so that every node refreshes its snapshot within a second.
+//! Called by `accounts` (the site's name in mails, the setup link), `web` and `app`.
+
+pub mod store;
+
+use crate::db::revision::{self, Topic};
+use crate::db::{Conn, Db, Tx};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+/// The longest name of a site, in characters.
+pub const MAX_SITE_NAME: usize = 60;
+
+/// The name of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// What the shop is called.
+    SiteName,
+    /// The hash of the token with which the shop can be claimed. Gone once it was.
+    SetupToken,
+    /// Since when the shop has an owner. Whoever makes one writes this row first: its lock lets one through at a time.
+    Claimed,
+}
+
+impl Name {
+    fn key(self) -> &'static str {
+        match self {
+            Name::SiteName => "site-name",
+            Name::SetupToken => "setup-token",
+            Name::Claimed => "claimed",
+        }
+    }
+}
+
+/// The settings, typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What the shop is called.
+    pub site_name: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { site_name: "Farebox".to_owned() }
+    }
+}
+
+/// A text is not a name for a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadSiteName {
+    /// Nothing but space.
+    #[error("is empty")]
+    Empty,
+    /// More than [`MAX_SITE_NAME`] characters.
+    #[error("is too long")]
+    TooLong,
+    /// Has control characters, which would break the lines of a mail.
+    #[error("has characters that cannot be printed")]
+    Unprintable,
+}
+
+/// A name for a site, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteName(String);
+
+impl SiteName {
+    /// Checks a typed name.
+    ///
+    /// # Errors
+    /// As [`BadSiteName`] says.
+    pub fn parse(text: &str) -> Result<Self, BadSiteName> {
+        let text = text.trim();
+        match text.chars().count() {
+            0 => Err(BadSiteName::Empty),
+            n if n > MAX_SITE_NAME => Err(BadSiteName::TooLong),
+            _ if text.chars().any(char::is_control) => Err(BadSiteName::Unprintable),
+            _ => Ok(Self(text.to_owned())),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The settings in memory. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot(Arc<ArcSwap<Settings>>);
+
+impl Snapshot {
+    /// Reads the settings for the first time.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn load(db: &Db) -> Result<Self, sqlx::Error> {
+        let snapshot = Self::default();
+        snapshot.refresh(db).await?;
+        Ok(snapshot)
+    }
+
+    /// The settings of this moment.
+    pub fn now(&self) -> Arc<Settings> {
+        self.0.load_full()
+    }
+
+    /// Reads the settings again: when the revision of [`Topic::Settings`] has grown, and at once after a change of our own.
+    ///
+    /// # Errors
+    /// The database's; the snapshot stays as it was.
+    pub async fn refresh(&self, db: &Db) -> Result<(), sqlx::Error> {
+        let mut settings = Settings::default();
+        for (name, value) in store::all(&mut *db.read().await?).await? {
+            if name == Name::SiteName.key() {
+                settings.site_name = value;
+            }
+        }
+        self.0.store(Arc::new(settings));
+        Ok(())
+    }
+}
+
+/// Names the site.
+///
+/// # Errors
+/// The database's.
+pub async fn set_site_name(tx: &mut Tx, now: i64, name: &SiteName) -> Result<(), sqlx::Error> {
+    put(tx, now, Name::SiteName, name.as_str()).await?;
+    revision::bump(tx, Topic::Settings).await?;
+    Ok(())
+}
+
+/// Writes one row that no snapshot has.
+///
+/// # Errors
+/// The database's.
+pub async fn put(tx: &mut Tx, now: i64, name: Name, value: &str) -> Result<(), sqlx::Error> {
+    store::put(tx, name.key(), value, now).await
+}
+
+/// One row's value.
+///
+/// # Errors
+/// The database's.
+pub async fn get(conn: &mut Conn, name: Name) -> Result<Option<String>, sqlx::Error> {
+    store::get(conn, name.key()).await
+}
+
+/// Removes a row if its value is `value`, and says whether it was: of several who take the same one, one succeeds.
+///
+/// # Errors
+/// The database's.
+pub async fn take(tx: &mut Tx, name: Name, value: &str) -> Result<bool, sqlx::Error> {
+    store::take(tx, name.key(), value).await
+}
