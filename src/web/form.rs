@@ -1,13 +1,50 @@
 //! What a visitor typed: read with limits, trimmed, kept for when the form comes back, with the errors beside the fields.
+//!
+//! As an extractor it refuses what does not come from a page of this site in this session.
 
+use super::error::Problem;
 use super::ui::Field;
+use super::{Site, origin, visit};
 use crate::i18n::Lang;
 use crate::kernel::FieldError;
+use crate::sessions::csrf;
+use axum::RequestExt;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, Request};
+use tower_sessions::Session;
 
 /// The longest text that a field takes.
 pub const MAX_TEXT: usize = 100_000;
 /// The largest body that a form may have.
 pub const MAX_BODY: usize = 512 * 1024;
+
+/// A form that carries no token, since it stands on pages that begin no session: the language switch. It must still come from
+/// a page of ours.
+pub struct Unsigned(pub Form);
+
+impl FromRequest<Site> for Unsigned {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _site: &Site) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        if !origin::is_ours(&parts.headers) {
+            return Err(Problem::Stale);
+        }
+        let lang = visit::of(&parts)?.lang;
+        let body: Bytes = to_bytes(body, MAX_BODY).await.map_err(|_| Problem::TooLarge)?;
+        Ok(Self(Form::parse(lang, &body)))
+    }
+}
+
+impl FromRequest<Site> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(mut request: Request, site: &Site) -> Result<Self, Problem> {
+        let session: Session = request.extract_parts_with_state(site).await.map_err(|(_, why)| Problem::internal(why))?;
+        let Unsigned(form) = Unsigned::from_request(request, site).await?;
+        if csrf::check(&session, form.raw(csrf::FIELD)).await? { Ok(form) } else { Err(Problem::Stale) }
+    }
+}
 
 /// The fields of a form and what is wrong with them.
 #[derive(Clone, Debug, Default)]

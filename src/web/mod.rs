@@ -7,15 +7,22 @@
 pub mod account;
 pub mod admin;
 pub mod assets;
+pub mod error;
+pub mod flash;
 pub mod form;
 pub mod format;
 pub mod headers;
+pub mod origin;
 pub mod page;
 pub mod public;
+mod site;
 pub mod snippets;
 #[cfg(test)]
 mod tests;
 pub mod ui;
+pub mod visit;
+pub mod who;
 
 pub use form::Form;
 pub use page::Page;
+pub use site::{Parts, Site};

@@ -1,7 +1,9 @@
 //! What every template knows: the language, the visitor, the shop's name, the token of its forms, what happened last.
 
 use super::ui::{Icon, Token, When};
-use super::{assets, format};
+use super::visit::Visit;
+use super::{Site, assets, format};
+use crate::accounts::User;
 use crate::channels::ChannelView;
 use crate::i18n::Lang;
 use crate::kernel::clock::DAY_MS;
@@ -56,6 +58,13 @@ pub struct Visitor {
     pub verified: bool,
     /// What the side bar shows; read only for pages that have one.
     pub balance: Option<Usd>,
+}
+
+impl Visitor {
+    /// What a page shows of somebody; the balance is read only where it is shown.
+    pub fn of(user: &User) -> Self {
+        Self { email: user.email.clone(), admin: user.is_admin(), verified: user.verified_at.is_some(), balance: None }
+    }
 }
 
 /// How a flash message looks.
@@ -228,6 +237,19 @@ impl Page {
     /// Whether the visitor has followed the mailed link.
     pub fn is_verified(&self) -> bool {
         self.visitor.as_ref().is_some_and(|visitor| visitor.verified)
+    }
+}
+
+/// The context of a page without forms.
+pub fn context(site: &Site, visit: &Visit) -> Page {
+    Page {
+        lang: visit.lang,
+        theme: visit.theme,
+        site: site.settings.now().site_name.clone(),
+        base_url: site.public_url.as_str().to_owned(),
+        here: visit.here.clone(),
+        visitor: visit.user.as_ref().map(Visitor::of),
+        ..Page::default()
     }
 }
 

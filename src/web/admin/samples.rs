@@ -1,10 +1,10 @@
 //! Sample contexts for the templates of the back office.
 
 use super::views::*;
-use crate::catalog::Prices;
 use crate::channels::ChannelView;
 use crate::gift_cards::{BatchView, CardView};
 use crate::i18n::Lang;
+use crate::kernel::Prices;
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, NEVER, Price, Usd};
 use crate::web::Form;

@@ -1,10 +1,10 @@
 //! The pages of the back office as templates know them.
 
-use crate::catalog::{Model, Prices};
+use crate::catalog::Model;
 use crate::channels::ChannelView;
 use crate::gift_cards::{BatchView, CardView};
 use crate::kernel::secrets::Secret;
-use crate::kernel::{Id, Usd};
+use crate::kernel::{Id, Prices, Usd};
 use crate::web::ui::Question;
 use crate::web::{Form, Page};
 use askama::Template;

@@ -1,9 +1,9 @@
 //! Sample contexts for the templates of the shop window.
 
 use super::views::*;
-use crate::catalog::Prices;
 use crate::i18n::Lang;
 use crate::kernel::Price;
+use crate::kernel::Prices;
 use crate::web::Form;
 use crate::web::snippets::quick_start;
 use crate::web::tests::{check_page, sample_page};

@@ -1,6 +1,6 @@
 //! The pages of the shop window as templates know them.
 
-use crate::catalog::Prices;
+use crate::kernel::Prices;
 use crate::web::snippets::Snippet;
 use crate::web::{Form, Page};
 use askama::Template;
