@@ -91,8 +91,10 @@ pub fn panicked(what: Box<dyn std::any::Any + Send>) -> Response {
 /// Turns a problem into a page; leaves every other answer as it is.
 pub fn answer(site: &Site, visit: &Visit, response: Response) -> Response {
     let known = response.extensions().get::<Problem>().copied();
+    // What the router and its extractors refuse: a wrong method, an id or a cursor that is none.
     let by_status = match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => Some(Problem::Method),
+        StatusCode::BAD_REQUEST => Some(Problem::NotFound),
         _ => None,
     };
     let Some(problem) = known.or(by_status) else { return response };

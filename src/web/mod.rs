@@ -23,6 +23,7 @@ pub mod ui;
 pub mod visit;
 pub mod who;
 
+pub use error::Problem;
 pub use form::Form;
 pub use page::Page;
 pub use site::{Parts, Site};

@@ -3,12 +3,13 @@
 use super::ui::{Icon, Token, When};
 use super::visit::Visit;
 use super::{Site, assets, format};
-use crate::accounts::User;
+use crate::accounts::{Role, User};
 use crate::channels::ChannelView;
 use crate::i18n::Lang;
 use crate::kernel::clock::DAY_MS;
 use crate::kernel::{NEVER, Usd};
 use crate::ledger::CreditKind;
+use crate::ledger::store::TransferRow;
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -224,6 +225,35 @@ impl Page {
             CreditKind::Plan => "credit.plan",
             CreditKind::Paid => "credit.paid",
         })
+    }
+
+    /// What somebody may do, in a word.
+    pub fn role(&self, role: &Role) -> Cow<'static, str> {
+        self.t(match role {
+            Role::Owner => "user.owner",
+            Role::Admin => "user.admin",
+            Role::Customer => "user.customer",
+        })
+    }
+
+    /// Why money moved.
+    pub fn transfer_kind(&self, word: &str) -> Cow<'static, str> {
+        self.t(match word {
+            "grant" => "transfer.grant",
+            "capture" | "overage" | "overdraft" => "transfer.charge",
+            "absorbed" => "transfer.absorbed",
+            "correction" => "transfer.correction",
+            "debt" => "transfer.debt",
+            "expiry" => "transfer.expiry",
+            _ => "transfer.adjustment",
+        })
+    }
+
+    /// What a movement gave the customer, or took with a minus.
+    pub fn movement(&self, row: &TransferRow) -> String {
+        // Accounts of the house have numbers under 1000: what leaves one of them reaches the customer.
+        let taken = row.debit >= 1000;
+        if taken { (-row.amount).display() } else { row.amount.display() }
     }
 
     /// What an admin needs to know about a channel's stored key.

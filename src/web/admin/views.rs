@@ -1,10 +1,13 @@
 //! The pages of the back office as templates know them.
 
+use crate::accounts::User;
 use crate::catalog::Model;
 use crate::channels::ChannelView;
 use crate::gift_cards::{BatchView, CardView};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Prices, Usd};
+use crate::ledger::Balance;
+use crate::ledger::store::TransferRow;
 use crate::web::ui::Question;
 use crate::web::{Form, Page};
 use askama::Template;
@@ -131,6 +134,42 @@ pub struct Batch {
     pub further: Option<Id>,
     /// What counts as expired.
     pub now: i64,
+}
+
+/// `/admin/users`
+#[derive(Template)]
+#[template(path = "admin/users.html")]
+pub struct Users {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of people.
+    pub users: Vec<User>,
+    /// The search.
+    pub form: Form,
+    /// The next page.
+    pub older: Option<String>,
+}
+
+/// `/admin/users/{id}`
+#[derive(Template)]
+#[template(path = "admin/user.html")]
+pub struct Person {
+    /// What every template knows.
+    pub page: Page,
+    /// Who.
+    pub user: User,
+    /// What they have.
+    pub balance: Balance,
+    /// Spent since the first of the month, UTC.
+    pub month: Usd,
+    /// The latest movements of their money.
+    pub movements: Vec<TransferRow>,
+    /// The form of an adjustment.
+    pub form: Form,
+    /// Makes an adjustment that is sent twice count once.
+    pub once: Id,
+    /// Whether this admin may shut the account.
+    pub may_disable: bool,
 }
 
 /// `/admin/settings`
