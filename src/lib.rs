@@ -4,6 +4,7 @@ rust_i18n::i18n!("locales", fallback = "en");
 
 pub mod accounts;
 pub mod admin_log;
+pub mod app;
 pub mod catalog;
 pub mod channels;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod ledger;
 pub mod limits;
 pub mod mail;
 pub mod relay;
+pub mod router;
 pub mod sessions;
 pub mod settings;
 pub mod telemetry;
