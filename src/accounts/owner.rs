@@ -6,6 +6,7 @@ use crate::admin_log;
 use crate::db::Tx;
 use crate::i18n::Lang;
 use crate::kernel::secrets;
+use crate::keys;
 use crate::limits::Attempt;
 use crate::settings::{self, Name, SiteName};
 
@@ -103,6 +104,7 @@ impl Accounts {
         let owner = store::by_key(tx, email.key()).await?.ok_or(AccountError::NotFound)?;
         if !is_new {
             store::crown(tx, owner.id, hash, now).await?;
+            keys::touch_user(tx, owner.id).await?;
         }
         self.books.open_wallet(tx, owner.id).await?;
         admin_log::record(tx, &self.kit, None, "owner-created", &owner.id.to_string(), email.as_str()).await?;
