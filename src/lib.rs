@@ -7,6 +7,7 @@ pub mod admin_log;
 pub mod app;
 pub mod catalog;
 pub mod channels;
+pub mod cli;
 pub mod config;
 pub mod db;
 pub mod demo;

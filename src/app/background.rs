@@ -3,6 +3,7 @@
 use super::App;
 use super::heartbeat::{self, SharedNode};
 use crate::db::revision::{self, Topic};
+use crate::jobs::Jobs;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,6 +14,7 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 /// The running background work.
 pub(super) struct Background {
     tasks: TaskTracker,
+    jobs: Jobs,
 }
 
 impl Background {
@@ -20,6 +22,7 @@ impl Background {
     pub(super) async fn ended(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+        self.jobs.ended().await;
     }
 }
 
@@ -27,7 +30,33 @@ pub(super) fn start(app: &App, node: &SharedNode, node_timeout: Duration, stop: 
     let tasks = TaskTracker::new();
     tasks.spawn(heartbeat::run(app.db.clone(), app.kit.clone(), node.clone(), node_timeout, stop.clone()));
     tasks.spawn(follow(app.clone(), stop.clone()));
-    Background { tasks }
+    let jobs = Jobs::new(app.db.clone(), app.kit.clone(), stop.clone());
+    schedule(app, &jobs);
+    Background { tasks, jobs }
+}
+
+/// What runs now and then, on one node of the cluster each.
+fn schedule(app: &App, jobs: &Jobs) {
+    let send = app.clone();
+    jobs.every("send-mail", Duration::from_secs(1), move || {
+        let app = send.clone();
+        async move { app.outbox.send_due().await.map(drop).map_err(Into::into) }
+    });
+    let expire = app.clone();
+    jobs.every("expire-credit", Duration::from_secs(60), move || {
+        let app = expire.clone();
+        async move { app.books.expire(&app.db).await.map(drop).map_err(Into::into) }
+    });
+    let sweep = app.clone();
+    jobs.every("sweep", Duration::from_secs(3600), move || {
+        let app = sweep.clone();
+        async move {
+            app.sessions.sweep().await?;
+            app.accounts.sweep().await?;
+            app.outbox.sweep().await?;
+            Ok(())
+        }
+    });
 }
 
 async fn follow(app: App, stop: CancellationToken) {
