@@ -156,6 +156,15 @@ impl Db {
         self.write.acquire().await
     }
 
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        use sqlx::Connection;
+        self.read.acquire().await?.ping().await
+    }
+
     /// Closes every connection, waiting for those in use.
     pub async fn close(&self) {
         self.read.close().await;

@@ -1,4 +1,165 @@
 //! The demo: a whole shop with nothing but this binary. [`upstream`] plays the AI provider that the shop resells, on a port of its
 //! own and in real HTTP, so that nothing in the shop can tell it from a paid one; the tests drive it for the same reason.
+//!
+//! [`furnish`] fills an empty shop through the same features that its admin would use.
 
 pub mod upstream;
+
+use crate::accounts::{Email, Password};
+use crate::app::App;
+use crate::catalog::{self, ModelDraft, ModelFields};
+use crate::channels::{self, ChannelDraft, ChannelFields};
+use crate::gift_cards::{self, NewBatch};
+use crate::i18n::Lang;
+use crate::kernel::secrets::{self, Secret};
+use crate::kernel::{FieldError, Id, NEVER, Random, Usd};
+use crate::keys::{self, NewKey};
+use crate::ledger::{CreditKind, Grant, House};
+use anyhow::anyhow;
+use upstream::{Options, Pace, StartError, Upstream};
+
+/// Somebody who can log in.
+#[derive(Debug)]
+pub struct Login {
+    /// The address.
+    pub email: String,
+    /// The password, made for this demo.
+    pub password: Secret<String>,
+}
+
+/// What a visitor of the demo needs.
+#[derive(Debug)]
+pub struct Furnished {
+    /// Runs the shop.
+    pub owner: Login,
+    /// Has a balance and a key.
+    pub customer: Login,
+    /// The customer's key.
+    pub key: Secret<String>,
+    /// Cards that nobody has redeemed.
+    pub gift_cards: Vec<Secret<String>>,
+    /// A model to begin with.
+    pub model: &'static str,
+}
+
+/// Name and dollars per million tokens: input, output, cached input, cache writes.
+type Offer = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+/// What the demo sells: the models that behave, and those that fail in one way each, for trying out what then happens.
+const OFFERS: &[Offer] = &[
+    ("demo-chat", "2.50", "10", "1.25", "2.50"),
+    ("demo-mini", "0.15", "0.60", "0.075", "0.15"),
+    ("demo-thinker-reasoning-24", "1.10", "4.40", "0.55", "1.10"),
+    ("claude-demo", "3", "15", "0.30", "3.75"),
+    ("demo-429", "0.15", "0.60", "", ""),
+    ("demo-500", "0.15", "0.60", "", ""),
+    ("demo-stall", "0.15", "0.60", "", ""),
+    ("demo-cut", "0.15", "0.60", "", ""),
+    ("demo-no-usage", "0.15", "0.60", "", ""),
+    ("demo-slow", "0.15", "0.60", "", ""),
+];
+
+/// The key that the shop sends to the simulated provider.
+const UPSTREAM_KEY: &str = "upstream-demo-key";
+/// What the demo's customer begins with.
+const OPENING_CREDIT: Usd = Usd::dollars(5);
+const GIFT_CARDS: i64 = 3;
+const GIFT_CARD: Usd = Usd::dollars(10);
+
+/// Starts the simulated provider at the pace of a real one.
+///
+/// # Errors
+/// When no port can be opened.
+pub async fn start_upstream() -> Result<Upstream, StartError> {
+    Upstream::start(Options { key: Some(UPSTREAM_KEY.to_owned()), pace: Pace::REAL, ..Options::default() }).await
+}
+
+/// Fills an empty shop: an owner, a customer with credit and a key, models with prices, a channel, gift cards.
+///
+/// # Errors
+/// Whatever a feature refuses; nothing should on an empty shop.
+pub async fn furnish(app: &App, upstream: &Upstream) -> anyhow::Result<Furnished> {
+    let owner = login(&app.kit.random, "owner@demo.example");
+    let customer = login(&app.kit.random, "customer@demo.example");
+    let admin = app.accounts.create_owner(&email(&owner)?, &password(&owner)?, Lang::default(), false).await?;
+    let buyer = app.accounts.enroll(&email(&customer)?, &password(&customer)?, Lang::default()).await?;
+    stock_models(app).await?;
+    open_channel(app, upstream).await?;
+    let gift_cards =
+        gift_cards::create_batch(&app.db, &app.kit, admin.id, NewBatch { amount: GIFT_CARD, count: GIFT_CARDS, expires_at: NEVER, note: "Demo".to_owned() })
+            .await?
+            .codes;
+    give_credit(app, buyer.id).await?;
+    let key = keys::create(&app.db, &app.kit, buyer.id, NewKey { name: "Demo".to_owned(), budget: None, expires_at: NEVER }).await?.key;
+    app.refresh().await?;
+    Ok(Furnished { owner, customer, key, gift_cards, model: OFFERS[1].0 })
+}
+
+fn login(random: &Random, email: &str) -> Login {
+    let password = secrets::token(random).chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+    Login { email: email.to_owned(), password: Secret::new(password) }
+}
+
+fn email(login: &Login) -> anyhow::Result<Email> {
+    Ok(Email::parse(&login.email)?)
+}
+
+fn password(login: &Login) -> anyhow::Result<Password> {
+    Ok(Password::parse(login.password.reveal())?)
+}
+
+async fn stock_models(app: &App) -> anyhow::Result<()> {
+    for &(name, input, output, cached_input, cache_write) in OFFERS {
+        let text = str::to_owned;
+        let fields = ModelFields {
+            name: text(name),
+            enabled: text("on"),
+            max_output_tokens: text("4096"),
+            input: text(input),
+            output: text(output),
+            cached_input: text(cached_input),
+            cache_write: text(cache_write),
+        };
+        let draft = ModelDraft::parse(&fields).map_err(mistakes)?;
+        catalog::save(&app.db, &app.kit, None, &draft).await?;
+    }
+    Ok(())
+}
+
+async fn open_channel(app: &App, upstream: &Upstream) -> anyhow::Result<()> {
+    let models: Vec<&str> = OFFERS.iter().map(|offer| offer.0).collect();
+    let fields = ChannelFields {
+        name: "Simulated provider".to_owned(),
+        base_url: upstream.base_url(),
+        key: Secret::new(UPSTREAM_KEY.to_owned()),
+        models: models.join("\n"),
+        priority: String::new(),
+        weight: String::new(),
+        enabled: "on".to_owned(),
+    };
+    let draft = ChannelDraft::parse(&fields, false).map_err(mistakes)?;
+    channels::save(&app.db, &app.kit, &app.secret, None, &draft).await?;
+    Ok(())
+}
+
+async fn give_credit(app: &App, user: Id) -> anyhow::Result<()> {
+    let grant = Grant {
+        user,
+        kind: CreditKind::Gift,
+        from: House::Promotion,
+        amount: OPENING_CREDIT,
+        priority: 100,
+        effective_at: app.kit.clock.now_ms(),
+        expires_at: NEVER,
+        reference: "demo".to_owned(),
+        idempotency_key: format!("demo:{user}"),
+    };
+    let mut tx = app.db.write().await?;
+    app.books.grant(&mut tx, grant).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn mistakes(errors: Vec<FieldError>) -> anyhow::Error {
+    anyhow!("the demo's own data has mistakes: {errors:?}")
+}

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// How many requests may wait for the writer; more wait for a place in the queue.
 const QUEUE: usize = 1024;
@@ -40,20 +41,27 @@ struct Job<E> {
 /// The relay's way into the ledger: reserve before the upstream is called, charge before the last byte leaves.
 pub struct Meter<J: Journal> {
     queue: mpsc::Sender<Job<J::Entry>>,
+    closing: CancellationToken,
 }
 
 impl<J: Journal> Clone for Meter<J> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone() }
+        Self { queue: self.queue.clone(), closing: self.closing.clone() }
     }
 }
 
 impl<J: Journal> Meter<J> {
-    /// Starts the writer. It ends, with everything committed, when the last clone of the meter is dropped.
+    /// Starts the writer. It ends, with everything that was queued committed, after [`Meter::close`].
     pub fn start(db: Db, kit: Kit, node: NodeRun, journal: J) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let writer = Writer { db, kit, node, journal: Arc::new(journal), known_meters: HashSet::new(), voids: Vec::new() };
-        (Self { queue }, tokio::spawn(writer.run(jobs)))
+        let closing = CancellationToken::new();
+        (Self { queue, closing: closing.clone() }, tokio::spawn(writer.run(jobs, closing)))
+    }
+
+    /// Takes nothing more; what is queued is still committed, then the writer ends.
+    pub fn close(&self) {
+        self.closing.cancel();
     }
 
     /// Reserves; when this returns a hold, the reservation is durable.
@@ -114,9 +122,20 @@ pub(super) struct Writer<J: Journal> {
 }
 
 impl<J: Journal> Writer<J> {
-    async fn run(mut self, mut jobs: mpsc::Receiver<Job<J::Entry>>) {
+    async fn run(mut self, mut jobs: mpsc::Receiver<Job<J::Entry>>, closing: CancellationToken) {
         let mut group = Vec::with_capacity(GROUP);
-        while jobs.recv_many(&mut group, GROUP).await > 0 {
+        loop {
+            let received = tokio::select! {
+                biased;
+                received = jobs.recv_many(&mut group, GROUP) => received,
+                () = closing.cancelled(), if !jobs.is_closed() => {
+                    jobs.close();
+                    continue;
+                }
+            };
+            if received == 0 {
+                return;
+            }
             let (ops, replies): (Vec<_>, Vec<_>) = group.drain(..).map(|job| (job.op, job.reply)).unzip();
             self.commit_group(ops, replies).await;
         }

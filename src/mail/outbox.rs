@@ -12,8 +12,8 @@ pub const GIVE_UP_AFTER: i64 = 10;
 const CLAIM_MS: i64 = 120_000;
 /// How many mails are sent at the same time.
 const AT_ONCE: usize = 4;
-/// How many mails one round takes.
-const ROUND: i64 = 100;
+/// How many mails one round takes. Few, so that a stop need not wait long.
+const ROUND: i64 = 20;
 /// How long rows of mails that have left are kept.
 const KEEP_MS: i64 = 30 * clock::DAY_MS;
 

@@ -5,7 +5,7 @@
 use super::error::ApiError;
 use super::models::respond;
 use super::{Relay, auth};
-use crate::kernel::{NEVER, Usd};
+use crate::kernel::NEVER;
 use crate::keys::Entry;
 use crate::{keys, usage};
 use axum::body::Body;
@@ -14,9 +14,24 @@ use axum::http::{HeaderMap, Response};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+
+#[derive(Serialize)]
+struct Subscription<'a> {
+    object: &'static str,
+    has_payment_method: bool,
+    soft_limit_usd: &'a RawValue,
+    hard_limit_usd: &'a RawValue,
+    system_hard_limit_usd: &'a RawValue,
+    access_until: i64,
+}
+
+#[derive(Serialize)]
+struct TotalUsage {
+    object: &'static str,
+    total_usage: Box<RawValue>,
+}
 
 /// The days of a report, both of them in it.
 #[derive(Debug, Default, Deserialize)]
@@ -34,7 +49,7 @@ pub async fn subscription(State(relay): State<Relay>, headers: HeaderMap) -> Res
     respond(&relay, answer)
 }
 
-async fn limits(relay: &Relay, key: &Entry) -> anyhow::Result<Value> {
+async fn limits(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
     let mut conn = relay.db.read().await?;
     let hard_limit = match key.budget {
         Some(budget) => budget,
@@ -44,15 +59,16 @@ async fn limits(relay: &Relay, key: &Entry) -> anyhow::Result<Value> {
         }
     };
     let limit = number(hard_limit.to_decimal())?;
-    let until = if key.expires_at == NEVER { 0 } else { key.expires_at / 1000 };
-    Ok(json!({
-        "object": "billing_subscription",
-        "has_payment_method": true,
-        "soft_limit_usd": limit,
-        "hard_limit_usd": limit,
-        "system_hard_limit_usd": limit,
-        "access_until": until,
-    }))
+    let access_until = if key.expires_at == NEVER { 0 } else { key.expires_at / 1000 };
+    let subscription = Subscription {
+        object: "billing_subscription",
+        has_payment_method: true,
+        soft_limit_usd: &limit,
+        hard_limit_usd: &limit,
+        system_hard_limit_usd: &limit,
+        access_until,
+    };
+    Ok(serde_json::to_string(&subscription)?)
 }
 
 /// Answers `GET /v1/dashboard/billing/usage`.
@@ -64,14 +80,15 @@ pub async fn total_usage(State(relay): State<Relay>, Query(days): Query<Days>, h
     respond(&relay, answer)
 }
 
-async fn spent(relay: &Relay, key: &Entry, range: Option<(i64, i64)>) -> anyhow::Result<Value> {
+async fn spent(relay: &Relay, key: &Entry, range: Option<(i64, i64)>) -> anyhow::Result<String> {
     let mut conn = relay.db.read().await?;
     let spent = match (range, key.budget) {
         (Some((from, to)), _) => usage::spend_between(&mut conn, key.user_id, from, to).await?,
         (None, Some(_)) => keys::spent(&mut conn, key.key_id).await?,
         (None, None) => keys::spent_by_user(&mut conn, key.user_id).await?,
     };
-    Ok(json!({"object": "list", "total_usage": cents(spent)?}))
+    let total_usage = number(spent.to_decimal() * Decimal::ONE_HUNDRED)?;
+    Ok(serde_json::to_string(&TotalUsage { object: "list", total_usage })?)
 }
 
 /// From the first day's start to the last day's end, in UTC; none when no day is given.
@@ -92,12 +109,8 @@ fn range(days: &Days) -> Result<Option<(i64, i64)>, ApiError> {
 }
 
 /// A decimal as a JSON number, without passing through a float.
-fn number(decimal: Decimal) -> anyhow::Result<Value> {
-    Ok(serde_json::from_str(RawValue::from_string(decimal.normalize().to_string())?.get())?)
-}
-
-fn cents(amount: Usd) -> anyhow::Result<Value> {
-    number(amount.to_decimal() * Decimal::ONE_HUNDRED)
+fn number(decimal: Decimal) -> anyhow::Result<Box<RawValue>> {
+    Ok(RawValue::from_string(decimal.normalize().to_string())?)
 }
 
 fn internal(error: anyhow::Error) -> ApiError {

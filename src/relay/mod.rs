@@ -27,8 +27,8 @@ use crate::ledger::{Books, Meter};
 use crate::usage::Journal;
 use crate::{catalog, channels, db::Db, keys};
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Response};
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderName, HeaderValue, Method, Response};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,13 +129,13 @@ fn with_request_id(mut response: Response<Body>, id: Id) -> Response<Body> {
 }
 
 /// Answers a path under `/v1` that does not exist.
-pub async fn unknown_url(State(relay): State<Relay>, request: Request) -> Response<Body> {
-    let error = ApiError::unknown_url(request.method().as_str(), request.uri().path());
+pub async fn unknown_url(State(relay): State<Relay>, method: Method, OriginalUri(uri): OriginalUri) -> Response<Body> {
+    let error = ApiError::unknown_url(method.as_str(), uri.path());
     with_request_id(error.into_response(), relay.kit.ids.next())
 }
 
 /// Answers a method that a path under `/v1` does not have.
-pub async fn wrong_method(State(relay): State<Relay>, request: Request) -> Response<Body> {
-    let error = ApiError::wrong_method(request.method().as_str(), request.uri().path());
+pub async fn wrong_method(State(relay): State<Relay>, method: Method, OriginalUri(uri): OriginalUri) -> Response<Body> {
+    let error = ApiError::wrong_method(method.as_str(), uri.path());
     with_request_id(error.into_response(), relay.kit.ids.next())
 }

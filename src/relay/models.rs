@@ -13,7 +13,7 @@ pub async fn list(State(relay): State<Relay>, headers: HeaderMap) -> Response<Bo
     let now = relay.kit.clock.now_ms();
     let answer = auth::authenticate(&relay, &headers).map(|_| {
         let data: Vec<Value> = relay.catalog.iter().filter(|model| model.is_callable(now)).map(|model| object(&model)).collect();
-        json!({"object": "list", "data": data})
+        json!({"object": "list", "data": data}).to_string()
     });
     respond(&relay, answer)
 }
@@ -23,7 +23,7 @@ pub async fn one(State(relay): State<Relay>, Path(name): Path<String>, headers: 
     let now = relay.kit.clock.now_ms();
     let answer = auth::authenticate(&relay, &headers).and_then(|_| {
         let model = relay.catalog.get(&name).filter(|model| model.is_callable(now));
-        model.map(|model| object(&model)).ok_or_else(|| ApiError::unknown_model(&name))
+        model.map(|model| object(&model).to_string()).ok_or_else(|| ApiError::unknown_model(&name))
     });
     respond(&relay, answer)
 }
@@ -32,9 +32,9 @@ fn object(model: &Model) -> Value {
     json!({"id": model.name, "object": "model", "created": model.id.made_at_ms() / 1000, "owned_by": "farebox"})
 }
 
-pub(super) fn respond(relay: &Relay, answer: Result<Value, ApiError>) -> Response<Body> {
-    let response = answer.map_or_else(ApiError::into_response, |value| {
-        let mut response = Response::new(Body::from(value.to_string()));
+pub(super) fn respond(relay: &Relay, answer: Result<String, ApiError>) -> Response<Body> {
+    let response = answer.map_or_else(ApiError::into_response, |text| {
+        let mut response = Response::new(Body::from(text));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     });

@@ -1,9 +1,14 @@
 //! The integration tests: one program, so that it links once.
 
+mod accounts;
 mod catalog;
 mod channels;
 mod database;
 mod gift_cards;
 mod harness;
+mod jobs;
 mod keys;
+mod mail;
 mod revision;
+mod sessions;
+mod setup;

@@ -2,6 +2,8 @@
 
 pub mod db;
 pub mod people;
+pub mod shop;
 
 pub use db::TestDb;
 pub use people::{START_MS, kit, user, verified_user};
+pub use shop::Shop;

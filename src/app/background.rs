@@ -1,0 +1,95 @@
+//! Work beside the requests: snapshots that follow the database, the heartbeat, periodic jobs.
+
+use super::App;
+use super::heartbeat::{self, SharedNode};
+use crate::db::revision::{self, Topic};
+use crate::jobs::Jobs;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How often the snapshots look for changes: a disabled key stops well within a second, on every node.
+const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+
+/// The running background work.
+pub(super) struct Background {
+    tasks: TaskTracker,
+    jobs: Jobs,
+}
+
+impl Background {
+    /// Waits until all of it has ended, soon after the stop.
+    pub(super) async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.jobs.ended().await;
+    }
+}
+
+pub(super) fn start(app: &App, node: &SharedNode, node_timeout: Duration, stop: &CancellationToken) -> Background {
+    let tasks = TaskTracker::new();
+    tasks.spawn(heartbeat::run(app.db.clone(), app.kit.clone(), node.clone(), node_timeout, stop.clone()));
+    tasks.spawn(follow(app.clone(), stop.clone()));
+    let jobs = Jobs::new(app.db.clone(), app.kit.clone(), stop.clone());
+    schedule(app, &jobs);
+    Background { tasks, jobs }
+}
+
+/// What runs now and then, on one node of the cluster each.
+fn schedule(app: &App, jobs: &Jobs) {
+    let send = app.clone();
+    jobs.every("send-mail", Duration::from_secs(1), move || {
+        let app = send.clone();
+        async move { app.outbox.send_due().await.map(drop).map_err(Into::into) }
+    });
+    let expire = app.clone();
+    jobs.every("expire-credit", Duration::from_secs(60), move || {
+        let app = expire.clone();
+        async move { app.books.expire(&app.db).await.map(drop).map_err(Into::into) }
+    });
+    let sweep = app.clone();
+    jobs.every("sweep", Duration::from_secs(3600), move || {
+        let app = sweep.clone();
+        async move {
+            app.sessions.sweep().await?;
+            app.accounts.sweep().await?;
+            app.outbox.sweep().await?;
+            Ok(())
+        }
+    });
+}
+
+async fn follow(app: App, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(FOLLOW_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        match refresh(&app).await {
+            Ok(()) => failing = false,
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(%error, "the snapshots cannot follow the database; the last known state is served");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Reads the snapshots whose topic has moved on.
+pub(super) async fn refresh(app: &App) -> Result<(), sqlx::Error> {
+    let revisions = revision::current(&mut *app.db.read().await?).await?;
+    if revisions.of(Topic::Keys) != app.keys.revision() {
+        app.keys.refresh(&app.db).await?;
+    }
+    if revisions.of(Topic::Catalog) != app.catalog.revision() {
+        app.catalog.refresh(&app.db).await?;
+    }
+    if revisions.of(Topic::Channels) != app.channels.revision() {
+        app.channels.refresh(&app.db).await?;
+    }
+    app.settings.refresh(&app.db).await
+}

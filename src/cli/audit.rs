@@ -1,0 +1,25 @@
+//! `farebox audit`: proves the books of a database, also of one that is being served from.
+
+use super::with_database;
+use crate::{ledger, usage};
+use std::process::ExitCode;
+
+pub(super) fn run() -> ExitCode {
+    with_database(|db| async move {
+        let report = ledger::audit(&db).await?;
+        let by_request = usage::audit(&mut *db.snapshot().await?).await?;
+        println!("{} transfers, {} credits, {} holds", report.transfers, report.credits, report.holds);
+        println!("owed to customers {}, owed by customers {}", report.deferred.display(), report.receivable.display());
+        for (house, balance) in &report.house {
+            println!("{house:?} {}", balance.display());
+        }
+        let findings: Vec<String> = report.findings.iter().map(ToString::to_string).chain(by_request).collect();
+        if findings.is_empty() {
+            println!("The books are clean.");
+            return Ok(ExitCode::SUCCESS);
+        }
+        findings.iter().for_each(|finding| println!("WRONG {finding}"));
+        println!("The books are not clean: {} findings.", findings.len());
+        Ok(ExitCode::FAILURE)
+    })
+}

@@ -1,0 +1,95 @@
+//! `farebox demo`: a whole shop in a fresh folder, with a simulated upstream, on loopback only.
+
+use super::serve::{bind, until_signal};
+use super::{DemoArgs, block_on, failed, misconfigured};
+use crate::app::{self, Environment, Server};
+use crate::config::{self, Config, ConfigError};
+use crate::demo::{self, Furnished};
+use crate::kernel::Random;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What the demo takes from the environment; everything else is its own, so that it never touches a real shop.
+const PASSED_ON: [&str; 5] = ["LISTEN", "PUBLIC_URL", "RUST_LOG", "LOG_FORMAT", "DRAIN_SECONDS"];
+
+pub(super) fn run(args: DemoArgs) -> ExitCode {
+    let folder = fresh_folder();
+    let config = match settings(&args, &folder) {
+        Ok(config) => config,
+        Err(error) => return misconfigured(&error),
+    };
+    if !config.listen.ip().is_loopback() {
+        return failed(&format!("the demo has known logins and serves on loopback only, such as 127.0.0.1:3000, not on {}", config.listen));
+    }
+    crate::telemetry::init(&config.log);
+    block_on(config.worker_threads, serve(config, args.json, folder))
+}
+
+fn fresh_folder() -> PathBuf {
+    let suffix: [u8; 4] = Random::system().bytes();
+    Path::new("data").join(format!("demo-{}", data_encoding::HEXLOWER.encode(&suffix)))
+}
+
+fn settings(args: &DemoArgs, folder: &Path) -> Result<Config, ConfigError> {
+    let mut environment = config::Environment::read()?;
+    if let Some(listen) = args.listen {
+        environment = environment.with("LISTEN", listen.to_string());
+    }
+    Config::from_lookup(|name| match name {
+        "DATA_DIR" => Some(folder.display().to_string()),
+        "RUST_LOG" => environment.get(name).or_else(|| Some("warn".to_owned())),
+        _ if PASSED_ON.contains(&name) => environment.get(name),
+        _ => None,
+    })
+}
+
+async fn serve(config: Config, json: bool, folder: PathBuf) -> anyhow::Result<ExitCode> {
+    let (listener, public_url) = bind(&config).await?;
+    let upstream = demo::start_upstream().await?;
+    let database_url = config.database.url.reveal().clone();
+    let started = app::start(config, public_url, Environment::production()).await?;
+    let furnished = demo::furnish(&started.app, &upstream).await?;
+    let server = Server::serve(started, listener)?;
+    let url = server.app.public_url.as_str().to_owned();
+    announce(&url, &furnished, json, &folder.join("mail"), &database_url)?;
+    until_signal().await?;
+    server.shutdown().await;
+    upstream.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn announce(url: &str, furnished: &Furnished, json: bool, mail: &Path, database_url: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        let login = |login: &demo::Login| serde_json::json!({"email": login.email, "password": login.password.reveal()});
+        let cards: Vec<&String> = furnished.gift_cards.iter().map(|code| code.reveal()).collect();
+        let mail = std::path::absolute(mail)?;
+        let line = serde_json::json!({
+            "url": url,
+            "owner": login(&furnished.owner),
+            "customer": login(&furnished.customer),
+            "key": furnished.key.reveal(),
+            "gift_cards": cards,
+            "mail_dir": mail,
+            "database_url": database_url,
+        });
+        writeln!(out, "{line}")?;
+        return Ok(out.flush()?);
+    }
+    let (owner, customer, key) = (&furnished.owner, &furnished.customer, furnished.key.reveal());
+    writeln!(out, "Farebox demo: {url}\n")?;
+    writeln!(out, "  owner     {}  {}", owner.email, owner.password.reveal())?;
+    writeln!(out, "  customer  {}  {}", customer.email, customer.password.reveal())?;
+    writeln!(out, "  API key   {key}")?;
+    for card in &furnished.gift_cards {
+        writeln!(out, "  gift card {}", card.reveal())?;
+    }
+    writeln!(out, "  mail      {}\n\nTry:\n", mail.display())?;
+    let body = format!(r#"{{"model":"{}","stream":true,"messages":[{{"role":"user","content":"Say hello"}}]}}"#, furnished.model);
+    writeln!(
+        out,
+        "curl -N {url}/v1/chat/completions \\\n  -H 'Authorization: Bearer {key}' \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'\n\nCtrl-C ends it."
+    )?;
+    Ok(out.flush()?)
+}
