@@ -48,9 +48,11 @@ pub struct Visit {
 pub async fn greet(State(site): State<Site>, mut request: Request, next: Next) -> Response {
     let id = site.kit.ids.next();
     let span = tracing::info_span!("visit", request = %id, method = %request.method(), path = request.uri().path());
-    let visit = match meet(&site, id, &request).await {
+    let stranger = stranger(&site, id, &request);
+    let session = request.extensions().get::<Session>().cloned();
+    let visit = match recognise(&site, stranger.clone(), session).await {
         Ok(visit) => visit,
-        Err(failed) => return finish(&site, id, error::answer(&site, &stranger(&site, id, &request), failed.into_response())),
+        Err(failed) => return finish(&site, id, error::answer(&site, &stranger, failed.into_response())),
     };
     let visit = Arc::new(visit);
     request.extensions_mut().insert(Arc::clone(&visit));
@@ -68,11 +70,10 @@ fn finish(site: &Site, id: Id, response: Response) -> Response {
     response
 }
 
-async fn meet(site: &Site, id: Id, request: &Request) -> Result<Visit, error::Problem> {
-    let mut visit = stranger(site, id, request);
-    let Some(session) = request.extensions().get::<Session>() else { return Ok(visit) };
-    // Without a cookie there is no session, and the database need not be asked.
-    if let Some(user) = sessions::user(session).await? {
+async fn recognise(site: &Site, mut visit: Visit, session: Option<Session>) -> Result<Visit, error::Problem> {
+    let Some(session) = session else { return Ok(visit) };
+    // Without a cookie there is no session, and the database is not asked.
+    if let Some(user) = sessions::user(&session).await? {
         visit.user = accounts::find(&mut *site.db.read().await?, user).await?.filter(|user| user.disabled_at.is_none());
     }
     if let Some(chosen) = visit.user.as_ref().and_then(|user| user.locale.as_deref()).and_then(Lang::parse) {

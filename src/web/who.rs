@@ -125,7 +125,9 @@ impl FromRequestParts<Site> for Admin {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Refusal> {
-        let customer = Customer::from_request_parts(parts, site).await?;
+        let mut customer = Customer::from_request_parts(parts, site).await?;
+        // In the back office the admin's own balance would only mislead.
+        customer.page.visitor = Some(Visitor::of(&customer.user));
         if customer.user.is_admin() { Ok(Self(customer)) } else { Err(Refusal::Problem(Problem::Forbidden)) }
     }
 }

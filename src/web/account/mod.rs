@@ -4,5 +4,5 @@ pub mod dashboard;
 pub mod keys;
 pub mod requests;
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;
 pub mod views;

@@ -1,12 +1,15 @@
 //! Sample contexts for the templates of the back office.
 
 use super::views::*;
+use crate::accounts::{Role, User};
 use crate::channels::ChannelView;
 use crate::gift_cards::{BatchView, CardView};
 use crate::i18n::Lang;
 use crate::kernel::Prices;
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, NEVER, Price, Usd};
+use crate::ledger::Balance;
+use crate::ledger::store::TransferRow;
 use crate::web::Form;
 use crate::web::tests::{check_page, sample_page};
 use crate::web::ui::Question;
@@ -96,5 +99,54 @@ fn gift_cards_render_in_both_languages() {
         check_page(&Batch { page: page(), batch: batch(), cards: cards(), further: Some(Id(4)), now: 10 }.render().unwrap());
         let over = BatchView { expires_at: 5, left: 0, note: String::new(), ..batch() };
         check_page(&Batch { page: page(), batch: over, cards: cards(), further: None, now: 10 }.render().unwrap());
+    }
+}
+
+#[test]
+fn people_render_in_both_languages() {
+    let user = User {
+        id: Id(9),
+        email: "ann+<b>@example.com".into(),
+        role: Role::Customer,
+        verified_at: Some(1),
+        disabled_at: None,
+        session_epoch: 0,
+        locale: None,
+        time_zone: None,
+        created_at: 1,
+        last_login_at: None,
+    };
+    let kinds = ["grant", "capture", "absorbed", "correction", "debt", "expiry", "adjustment"];
+    let movements: Vec<TransferRow> = kinds
+        .iter()
+        .map(|kind| TransferRow { id: Id(1), debit: 2_000, credit: 2, amount: Usd::dollars(3), kind: (*kind).into(), reference: "A <note>".into(), at: 1 })
+        .collect();
+    for lang in Lang::ALL {
+        let page = || sample_page(lang, "/admin/users");
+        let mut form = Form::empty(lang).fill("q", "ann");
+        let owner = User { role: Role::Owner, verified_at: None, ..user.clone() };
+        let off = User { role: Role::Admin, disabled_at: Some(1), ..user.clone() };
+        let users =
+            Users { page: page(), users: vec![user.clone(), owner, off.clone()], form: form.clone(), older: Some("/admin/users?q=ann&before=1".into()) };
+        check_page(&users.render().unwrap());
+        check_page(&Users { page: page(), users: vec![], form: form.clone(), older: None }.render().unwrap());
+        form.refuse("amount", "adjust.too_much");
+        let balance = crate::web::account::samples::balance();
+        let person = Person {
+            page: page(),
+            user: user.clone(),
+            balance: balance.clone(),
+            month: Usd(1),
+            movements: movements.clone(),
+            form,
+            once: Id(5),
+            may_disable: true,
+        };
+        let html = person.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("-$3.00") && html.contains("A &#60;note&#62;") && html.contains("ann+&#60;b&#62;@"), "{html}");
+        let none = Balance { credits: vec![], ..balance };
+        let empty = Person { user: off, balance: none, movements: vec![], form: Form::empty(lang), ..person };
+        check_page(&empty.render().unwrap());
     }
 }
