@@ -16,7 +16,7 @@ async fn signing_up_makes_an_account_with_a_wallet_that_the_mailed_link_verifies
     let shop = Shop::open().await;
     let ada = shop.sign_up(ADA).await;
     assert_eq!((ada.email.as_str(), ada.role, ada.may_spend(), ada.lang()), (ADA, Role::Customer, false, Lang::En));
-    let balance = ledger::Books::new(shop.kit.clone()).balance(&mut *shop.test.db.read().await.unwrap(), ada.id).await.unwrap();
+    let balance = ledger::Books::new(shop.kit.clone()).balance(&mut shop.test.db.read().await.unwrap(), ada.id).await.unwrap();
     assert!(balance.credits.is_empty());
     let mail = shop.last_mail().await;
     assert_eq!((mail.to.as_str(), mail.sent), (ADA, false));
@@ -201,7 +201,7 @@ async fn a_shop_has_one_owner_unless_another_is_forced() {
     let ada = shop.sign_up(ADA).await;
     let crowned = make(ADA, true).await.unwrap();
     assert_eq!((crowned.id, crowned.role, crowned.session_epoch), (ada.id, Role::Owner, ada.session_epoch + 1));
-    let events = admin_log::recent(&mut *shop.test.db.read().await.unwrap(), None, 10).await.unwrap();
+    let events = admin_log::recent(&mut shop.test.db.read().await.unwrap(), None, 10).await.unwrap();
     assert_eq!(events.iter().filter(|event| event.action == "owner-created" && event.actor.is_none()).count(), 3);
 }
 
@@ -220,7 +220,7 @@ async fn an_account_is_shut_by_those_above_it_and_its_keys_are_told() {
     let shop = Shop::open().await;
     let owner = shop.accounts.create_owner(&email("owner@example.com"), &password(PASSWORD), Lang::En, false).await.unwrap();
     let (ada, bob) = (shop.sign_up(ADA).await, shop.sign_up("bob@example.com").await);
-    let revision = async || revision::current(&mut *shop.test.db.read().await.unwrap()).await.unwrap().of(Topic::Keys);
+    let revision = async || revision::current(&mut shop.test.db.read().await.unwrap()).await.unwrap().of(Topic::Keys);
     let before = revision().await;
     shop.accounts.set_disabled(&owner, ada.id, true).await.unwrap();
     assert_eq!(revision().await, before + 1);
@@ -233,7 +233,7 @@ async fn an_account_is_shut_by_those_above_it_and_its_keys_are_told() {
     }
     shop.accounts.set_disabled(&owner, ada.id, false).await.unwrap();
     assert_eq!(shop.find(ada.id).await.disabled_at, None);
-    let events = admin_log::recent(&mut *shop.test.db.read().await.unwrap(), None, 2).await.unwrap();
+    let events = admin_log::recent(&mut shop.test.db.read().await.unwrap(), None, 2).await.unwrap();
     assert_eq!(events.iter().map(|event| event.action.as_str()).collect::<Vec<_>>(), ["user-enabled", "user-disabled"]);
     assert!(events.iter().all(|event| event.actor == Some(owner.id) && event.target == ada.id.to_string()));
 }
@@ -241,7 +241,7 @@ async fn an_account_is_shut_by_those_above_it_and_its_keys_are_told() {
 #[tokio::test]
 async fn people_are_found_by_part_of_their_address_page_by_page() {
     let shop = Shop::open().await;
-    assert!(!accounts::exists_any(&mut *shop.test.db.read().await.unwrap()).await.unwrap());
+    assert!(!accounts::exists_any(&mut shop.test.db.read().await.unwrap()).await.unwrap());
     for address in ["ada@example.com", "a_a@example.com", "Bob@Example.com", "eve@elsewhere.example"] {
         shop.sign_up(address).await;
     }

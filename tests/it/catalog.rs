@@ -1,8 +1,8 @@
 //! Models and prices: what is saved, what it costs when, and what the relay's snapshot sees.
 
 use crate::harness::{START_MS, TestDb, kit};
-use farebox::catalog::{self, CatalogError, ModelDraft, ModelFields, Prices, Snapshot};
-use farebox::kernel::{FieldError, Id, Price};
+use farebox::catalog::{self, CatalogError, ModelDraft, ModelFields, Snapshot};
+use farebox::kernel::{FieldError, Id, Price, Prices};
 
 fn draft(name: &str, input: &str, output: &str) -> ModelDraft {
     let fields = ModelFields { name: name.into(), enabled: "on".into(), input: input.into(), output: output.into(), ..ModelFields::default() };

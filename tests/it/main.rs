@@ -9,6 +9,7 @@ mod harness;
 mod jobs;
 mod keys;
 mod mail;
+mod relay;
 mod revision;
 mod sessions;
 mod setup;

@@ -58,7 +58,7 @@ async fn an_owner_from_the_command_line_closes_the_setup_link() {
 async fn a_new_name_reaches_other_nodes_through_the_revision() {
     let shop = Shop::open().await;
     let other = settings::Snapshot::load(&shop.test.db).await.unwrap();
-    let revision = async || revision::current(&mut *shop.test.db.read().await.unwrap()).await.unwrap().of(Topic::Settings);
+    let revision = async || revision::current(&mut shop.test.db.read().await.unwrap()).await.unwrap().of(Topic::Settings);
     let before = revision().await;
     let mut tx = shop.test.db.write().await.unwrap();
     settings::set_site_name(&mut tx, shop.kit.clock.now_ms(), &SiteName::parse("  令牌商店 ").unwrap()).await.unwrap();

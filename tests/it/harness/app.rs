@@ -1,0 +1,208 @@
+//! The real server in this process, on a free port, with a database of its own and a simulated upstream.
+
+use super::TestDb;
+use farebox::accounts::{Email, Password, PasswordHasher, User};
+use farebox::app::{self, App, Environment, Server};
+use farebox::catalog::{self, ModelDraft, ModelFields};
+use farebox::channels::{self, ChannelDraft, ChannelFields};
+use farebox::config::{Config, PublicUrl};
+use farebox::demo::upstream::{Options, Upstream};
+use farebox::i18n::Lang;
+use farebox::kernel::secrets::Secret;
+use farebox::kernel::{Clock, Id, NEVER, Random, Usd};
+use farebox::keys::{self, NewKey};
+use farebox::ledger::{self, CreditKind, Grant, House};
+use farebox::usage;
+use std::collections::HashMap;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+const APP_SECRET: &str = "5d1f0c7b2e9a48d36f80b1c4e7a2953d6c0f8e1b4a7d2395c8e6f1a0b3d4c597";
+
+/// A shop that serves.
+pub struct TestApp {
+    pub app: App,
+    pub url: String,
+    pub http: reqwest::Client,
+    pub upstream: Upstream,
+    server: Option<Server>,
+    pub db: TestDb,
+    pub folder: TempDir,
+}
+
+/// Somebody with a key.
+pub struct Customer {
+    pub user: User,
+    pub key: String,
+    pub key_id: Id,
+}
+
+impl TestApp {
+    /// Starts one with the usual settings.
+    pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts one with some settings changed, by the names they have in the environment.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let (db, folder) = (TestDb::new().await, tempfile::tempdir().expect("a temporary folder"));
+        let mut values: HashMap<String, String> = HashMap::from([
+            ("DATABASE_URL".to_owned(), db.url.clone()),
+            ("DATA_DIR".to_owned(), folder.path().display().to_string()),
+            ("APP_SECRET".to_owned(), APP_SECRET.to_owned()),
+            ("LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("DRAIN_SECONDS".to_owned(), "5".to_owned()),
+        ]);
+        values.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let config = Config::from_lookup(|name| values.get(name).cloned()).expect("the test's settings are valid");
+        let listener = TcpListener::bind(config.listen).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let environment = Environment {
+            clock: Clock::system(),
+            random: Random::system(),
+            password_params: PasswordHasher::cheap_params(),
+            node_timeout: Duration::from_secs(5),
+        };
+        let started = app::start(config, PublicUrl::of_listener(address), environment).await.expect("the shop starts");
+        let server = Server::serve(started, listener).expect("the shop serves");
+        let upstream = Upstream::start(Options::default()).await.expect("the upstream starts");
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        Self { app: server.app.clone(), url: format!("http://{address}"), http, upstream, server: Some(server), db, folder }
+    }
+
+    /// The address of a path.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Puts a model on sale, dollars per million tokens.
+    pub async fn sell(&self, name: &str, input: &str, output: &str) {
+        let fields = ModelFields {
+            name: name.to_owned(),
+            enabled: "on".to_owned(),
+            max_output_tokens: String::new(),
+            input: input.to_owned(),
+            output: output.to_owned(),
+            cached_input: String::new(),
+            cache_write: String::new(),
+        };
+        let draft = ModelDraft::parse(&fields).expect("a valid model");
+        catalog::save(&self.app.db, &self.app.kit, None, &draft).await.expect("the model is saved");
+        self.app.refresh().await.expect("the snapshots follow");
+    }
+
+    /// Adds a channel for these models, at a priority.
+    pub async fn channel(&self, name: &str, base_url: &str, models: &[&str], priority: i64) -> Id {
+        let fields = ChannelFields {
+            name: name.to_owned(),
+            base_url: base_url.to_owned(),
+            key: Secret::new("upstream-key-of-the-test".to_owned()),
+            models: models.join("\n"),
+            priority: priority.to_string(),
+            weight: String::new(),
+            enabled: "on".to_owned(),
+        };
+        let draft = ChannelDraft::parse(&fields, false).expect("a valid channel");
+        let id = channels::save(&self.app.db, &self.app.kit, &self.app.secret, None, &draft).await.expect("the channel is saved");
+        self.app.refresh().await.expect("the snapshots follow");
+        id
+    }
+
+    /// Sells models through the simulated upstream at 1 dollar per million input tokens and 10 per million output tokens.
+    pub async fn stock(&self, models: &[&str]) {
+        for model in models {
+            self.sell(model, "1", "10").await;
+        }
+        self.channel("upstream", &self.upstream.base_url(), models, 0).await;
+    }
+
+    /// A verified customer with `balance` and a key.
+    pub async fn customer(&self, balance: Usd) -> Customer {
+        let id = self.app.kit.ids.next();
+        let email = Email::parse(&format!("c{}@example.test", id.to_string().to_lowercase())).expect("an address");
+        let password = Password::parse("correct horse battery").expect("a password");
+        let user = self.app.accounts.enroll(&email, &password, Lang::default()).await.expect("a customer");
+        if balance > Usd::ZERO {
+            self.grant(user.id, balance).await;
+        }
+        let (key, key_id) = self.key(user.id, None).await;
+        Customer { user, key, key_id }
+    }
+
+    /// Gives credit.
+    pub async fn grant(&self, user: Id, amount: Usd) {
+        let mut tx = self.app.db.write().await.expect("a transaction");
+        let grant = Grant {
+            user,
+            kind: CreditKind::Gift,
+            from: House::Promotion,
+            amount,
+            priority: 100,
+            effective_at: 0,
+            expires_at: NEVER,
+            reference: "test".to_owned(),
+            idempotency_key: format!("test:{}", self.app.kit.ids.next()),
+        };
+        self.app.books.grant(&mut tx, grant).await.expect("the credit is given");
+        tx.commit().await.expect("a commit");
+    }
+
+    /// Makes a key for a customer.
+    pub async fn key(&self, user: Id, budget: Option<Usd>) -> (String, Id) {
+        let new = NewKey { name: "test".to_owned(), budget, expires_at: NEVER };
+        let created = keys::create(&self.app.db, &self.app.kit, user, new).await.expect("a key");
+        self.app.refresh().await.expect("the snapshots follow");
+        (created.key.reveal().clone(), created.id)
+    }
+
+    /// What a customer can spend now.
+    pub async fn available(&self, user: Id) -> Usd {
+        let mut conn = self.app.db.read().await.expect("a connection");
+        self.app.books.balance(&mut conn, user).await.expect("a balance").available
+    }
+
+    /// Posts to `/v1/chat/completions`.
+    pub async fn chat(&self, key: &str, body: serde_json::Value) -> reqwest::Response {
+        self.http.post(self.at("/v1/chat/completions")).bearer_auth(key).json(&body).send().await.expect("an answer")
+    }
+
+    /// Waits until `holds` says yes; the time-out is only there to end a test that would never end.
+    pub async fn until<F>(&self, what: &str, mut holds: impl FnMut() -> F)
+    where
+        F: Future<Output = bool>,
+    {
+        let patience = Duration::from_secs(30);
+        let wait = async {
+            while !holds().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(patience, wait).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+    }
+
+    /// The customer's usage rows, newest first.
+    pub async fn requests(&self, user: Id) -> Vec<usage::RequestView> {
+        let mut conn = self.app.db.read().await.expect("a connection");
+        usage::recent(&mut conn, user, None, 1000).await.expect("the rows")
+    }
+
+    /// Proves the books.
+    pub async fn audit(&self) {
+        let report = ledger::audit(&self.app.db).await.expect("the audit runs");
+        assert!(report.is_clean(), "{:#?}", report.findings);
+        let by_request = usage::audit(&mut self.app.db.snapshot().await.expect("a snapshot")).await.expect("the audit runs");
+        assert!(by_request.is_empty(), "{by_request:#?}");
+    }
+
+    /// Ends the test: the books must be clean, and the server must go down by itself.
+    pub async fn finish(mut self) {
+        self.audit().await;
+        self.server.take().expect("the server runs").shutdown().await;
+    }
+
+    /// Takes the server, to shut it down in the middle of something.
+    pub fn take_server(&mut self) -> Server {
+        self.server.take().expect("the server runs")
+    }
+}
