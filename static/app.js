@@ -4,11 +4,15 @@
   const all = (root, selector) => [...root.querySelectorAll(selector)];
 
   // Moments come as UTC and are shown in the visitor's zone.
-  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const thisYear = new Date().getFullYear();
+  const parts = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" };
+  const near = new Intl.DateTimeFormat(document.documentElement.lang, parts);
+  const far = new Intl.DateTimeFormat(document.documentElement.lang, { ...parts, year: "numeric" });
+  const words = (date) => (date.getFullYear() === thisYear ? near : far).format(date);
   const localTimes = (root) => {
     for (const time of all(root, "time[data-local]")) {
       time.title = time.textContent;
-      time.textContent = format.format(new Date(time.dateTime));
+      time.textContent = words(new Date(time.dateTime));
       time.removeAttribute("data-local");
     }
   };

@@ -114,7 +114,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// # Errors
 /// A 500 when the layer is missing: a mistake in the router.
 pub fn of(parts: &Parts) -> Result<Arc<Visit>, error::Problem> {
-    parts.extensions.get::<Arc<Visit>>().cloned().ok_or(error::Problem::internal("the visit layer is missing"))
+    parts.extensions.get::<Arc<Visit>>().cloned().ok_or_else(|| error::Problem::internal("the visit layer is missing"))
 }
 
 #[cfg(test)]
