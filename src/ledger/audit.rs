@@ -77,15 +77,22 @@ type Requests = HashMap<Id, Request>;
 /// # Errors
 /// The database's. What does not agree is no error but a [`Finding`].
 pub async fn audit(db: &Db) -> Result<Report, sqlx::Error> {
-    let mut tx = db.snapshot().await?;
+    audit_in(&mut *db.snapshot().await?).await
+}
+
+/// As [`audit`], inside a transaction that the caller has begun.
+///
+/// # Errors
+/// As [`audit`].
+pub async fn audit_in(tx: &mut Conn) -> Result<Report, sqlx::Error> {
     let mut report = Report::default();
     let mut requests = Requests::new();
-    let mut accounts = read_transfers(&mut tx, &mut report, &mut requests).await?;
-    let (held_by_credit, held_by_key) = read_open_holds(&mut tx, &mut report).await?;
-    let spent_by_key = check_ended_holds(&mut tx, &mut report, requests).await?;
-    check_credits(&mut tx, &mut report, &mut accounts, held_by_credit).await?;
-    check_wallets(&mut tx, &mut report, &mut accounts).await?;
-    check_meters(&mut tx, &mut report, spent_by_key, held_by_key).await?;
+    let mut accounts = read_transfers(tx, &mut report, &mut requests).await?;
+    let (held_by_credit, held_by_key) = read_open_holds(tx, &mut report).await?;
+    let spent_by_key = check_ended_holds(tx, &mut report, requests).await?;
+    check_credits(tx, &mut report, &mut accounts, held_by_credit).await?;
+    check_wallets(tx, &mut report, &mut accounts).await?;
+    check_meters(tx, &mut report, spent_by_key, held_by_key).await?;
     check_house(&mut report, &mut accounts);
     for (number, sums) in accounts {
         report.find(format!("account {number} has transfers (debits {}, credits {}) but is nobody's", sums.debits, sums.credits));

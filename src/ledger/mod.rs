@@ -22,7 +22,7 @@ pub mod store;
 mod writer;
 
 pub use accounts::{Account, House, Transfer, TransferKind};
-pub use audit::{Finding, Report, audit};
+pub use audit::{Finding, Report, audit, audit_in};
 pub use batch::{Charge, Hold, HoldRequest, Journal, LostRequest};
 pub use books::{Balance, Books, Grant, Granted};
 pub use meter::Meter;

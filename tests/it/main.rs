@@ -8,6 +8,7 @@ mod gift_cards;
 mod harness;
 mod jobs;
 mod keys;
+mod ledger;
 mod mail;
 mod relay;
 mod revision;
