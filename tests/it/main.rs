@@ -1,6 +1,7 @@
 //! The integration tests: one program, so that it links once.
 
 mod accounts;
+mod architecture;
 mod catalog;
 mod channels;
 mod database;
@@ -14,3 +15,4 @@ mod relay;
 mod revision;
 mod sessions;
 mod setup;
+mod statements;
