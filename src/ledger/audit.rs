@@ -132,7 +132,7 @@ async fn read_transfers(conn: &mut Conn, report: &mut Report, requests: &mut Req
         let (captured, charged) = match kind.as_str() {
             "capture" => (i128::from(amount), i128::from(amount)),
             "overage" | "overdraft" => (0, i128::from(amount)),
-            "correction" if credit != House::Absorbed.number() => (0, -i128::from(amount)),
+            "correction" => (0, -i128::from(amount)),
             _ => return Ok(()),
         };
         match reference.parse::<Id>() {

@@ -16,13 +16,12 @@ struct Paid {
 }
 
 impl Paid {
-    fn read(rows: Vec<(String, i64, i64, Usd)>) -> Self {
+    fn read(rows: Vec<(String, i64, Usd)>) -> Self {
         let mut paid = Paid { charge: Charge::default(), credits: Vec::new() };
-        let absorbed_account = House::Absorbed.number();
-        for (kind, debit, credit, amount) in rows {
+        for (kind, debit, amount) in rows {
             if kind == TransferKind::Absorbed.word() {
                 paid.charge.absorbed += amount;
-            } else if kind == TransferKind::Correction.word() && credit == absorbed_account {
+            } else if kind == TransferKind::Recouped.word() {
                 paid.charge.absorbed -= amount;
             } else if kind == TransferKind::Correction.word() {
                 paid.charge.charged -= amount;
@@ -88,8 +87,9 @@ impl<J: Journal> Batch<'_, J> {
             refills.push(Leg { credit: first.credit, amount: give(Account::Credit(first.credit), amount) });
         }
         for (n, (account, part)) in parts.into_iter().enumerate() {
-            let key = format!("correction:{}:{n}", hold.id);
-            self.transfers.push(transfer(self.kit, self.now, hold, Account::House(House::Revenue), account, part, TransferKind::Correction, key));
+            let kind = if matches!(account, Account::House(_)) { TransferKind::Recouped } else { TransferKind::Correction };
+            let (debit, key) = (Account::House(House::Revenue), format!("correction:{}:{n}", hold.id));
+            self.transfers.push(transfer(self.kit, self.now, hold, debit, account, part, kind, key));
         }
         for leg in refills.into_iter().filter(|leg| leg.amount > Usd::ZERO) {
             self.refill(tx, hold.user, leg).await?;

@@ -20,7 +20,7 @@ statements! {
     TRANSFER_BY_KEY = "SELECT debit, credit, amount, payload_hash FROM transfer WHERE idempotency_key = $1";
     STATEMENT = "SELECT id, debit, credit, amount, kind, reference, at FROM transfer WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
     HOLD_BY_ID = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE id = $1";
-    PAID_FOR = "SELECT kind, debit, credit, amount FROM transfer WHERE user_id = $1 AND id > $2 AND reference = $3 AND kind IN ('capture', 'overage', 'overdraft', 'absorbed', 'correction') ORDER BY id";
+    PAID_FOR = "SELECT kind, debit, amount FROM transfer WHERE user_id = $1 AND id > $2 AND reference = $3 AND kind IN ('capture', 'overage', 'overdraft', 'absorbed', 'correction', 'recouped') ORDER BY id";
     CORRECT_HOLD = "UPDATE hold SET state = 'corrected' WHERE id = $1 AND state = 'recovered'";
     OPEN_HOLDS_OF_NODE = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE node = $1 AND incarnation = $2 AND state = 'open' AND id > $3 ORDER BY id LIMIT $4";
     NODES_WITH_OPEN_HOLDS = "SELECT DISTINCT node, incarnation FROM hold WHERE state = 'open'";
@@ -406,12 +406,12 @@ pub(super) async fn hold_by_id(conn: &mut Conn, id: Id) -> Result<Option<HoldRow
     sqlx::query(HOLD_BY_ID).bind(id.0).fetch_optional(conn).await?.as_ref().map(hold_row).transpose()
 }
 
-/// The postings of a request in their order: kind, debited and credited account, amount. The bound by id spares the customer's older rows; the
+/// The postings of a request in their order: kind, debited account, amount. The bound by id spares the customer's older rows; the
 /// day before the hold is for a node whose clock is behind.
-pub(super) async fn paid_for(conn: &mut Conn, user: Id, hold: Id) -> Result<Vec<(String, i64, i64, Usd)>, sqlx::Error> {
+pub(super) async fn paid_for(conn: &mut Conn, user: Id, hold: Id) -> Result<Vec<(String, i64, Usd)>, sqlx::Error> {
     let first = Id::first_at(hold.made_at_ms() - DAY_MS);
-    let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as::<Any, _>(PAID_FOR).bind(user.0).bind(first.0).bind(hold.to_string()).fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|(kind, debit, credit, amount)| (kind, debit, credit, Usd(amount))).collect())
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as::<Any, _>(PAID_FOR).bind(user.0).bind(first.0).bind(hold.to_string()).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(kind, debit, amount)| (kind, debit, Usd(amount))).collect())
 }
 
 /// Marks a recovered hold as settled by its own node after all. Says whether it was this call that did.

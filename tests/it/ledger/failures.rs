@@ -81,7 +81,7 @@ async fn the_writer_ends_with_everything_released() {
     drop(hold);
     drop(meter);
     writer.await.unwrap();
-    let balance = books.balance(&mut *test.db.read().await.unwrap(), user).await.unwrap();
+    let balance = books.balance(&mut test.db.read().await.unwrap(), user).await.unwrap();
     assert_eq!((balance.available, balance.held), (Usd(1000), Usd::ZERO));
 }
 

@@ -133,7 +133,7 @@ impl Shop {
 
     /// What the customer has.
     pub async fn balance(&self, user: Id) -> Balance {
-        self.books.balance(&mut *self.db().read().await.unwrap(), user).await.unwrap()
+        self.books.balance(&mut self.db().read().await.unwrap(), user).await.unwrap()
     }
 
     /// A request for a hold with a key that has no budget.
