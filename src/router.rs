@@ -2,15 +2,103 @@
 
 use crate::app::App;
 use crate::relay::{self, Relay, billing, chat, models};
+use crate::sessions;
+use crate::web::{Parts, Site, account, admin, assets, error, headers, public, visit};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::{get, post};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 
 /// All of it.
 pub fn build(app: App) -> Router {
-    Router::new().merge(health().with_state(app.clone())).merge(api().with_state(app.relay.clone()))
+    Router::new().merge(health().with_state(app.clone())).merge(api().with_state(app.relay.clone())).merge(site(&app))
+}
+
+/// The website, with what stands around every page: compression, the session, who visits, errors as pages, security headers.
+fn site(app: &App) -> Router {
+    let site = Site::new(Parts {
+        db: app.db.clone(),
+        kit: app.kit.clone(),
+        secret: app.secret.clone(),
+        books: app.books.clone(),
+        accounts: app.accounts.clone(),
+        limits: app.limits.clone(),
+        settings: app.settings.clone(),
+        catalog: Arc::clone(&app.catalog),
+        channels: Arc::clone(&app.channels),
+        keys: Arc::clone(&app.keys),
+        public_url: app.public_url.clone(),
+        proxies: app.config.trusted_proxies.clone(),
+    });
+    let https = app.public_url.is_https();
+    let pages = shop_window()
+        .merge(customer_side())
+        .merge(back_office())
+        .fallback(public::home::not_found)
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(site.clone(), visit::greet))
+        .layer(sessions::layer(app.sessions.clone(), https))
+        .with_state(site);
+    let files = Router::new()
+        .route("/static/{*path}", get(assets::serve))
+        .layer(map_response(move |response: Response| async move { headers::secure(response, https) }));
+    pages.merge(files).layer(CompressionLayer::new())
+}
+
+fn shop_window() -> Router<Site> {
+    use public::{home, language, log_in, password, setup, sign_up};
+    Router::new()
+        .route("/", get(home::show))
+        .route("/sign-up", get(sign_up::show).post(sign_up::submit))
+        .route("/verify", get(sign_up::ask).post(sign_up::verify))
+        .route("/verify/resend", post(sign_up::resend))
+        .route("/log-in", get(log_in::show).post(log_in::submit))
+        .route("/log-out", post(log_in::leave))
+        .route("/forgot", get(password::ask).post(password::send))
+        .route("/reset", get(password::show).post(password::save))
+        .route("/setup", get(setup::show).post(setup::submit))
+        .route("/language", post(language::switch))
+}
+
+fn customer_side() -> Router<Site> {
+    use account::{dashboard, keys, requests};
+    Router::new()
+        .route("/account", get(dashboard::show))
+        .route("/account/redeem", post(dashboard::redeem))
+        .route("/account/requests", get(requests::list))
+        .route("/account/keys", get(keys::list).post(keys::create))
+        .route("/account/keys/{id}/enable", post(keys::enable))
+        .route("/account/keys/{id}/disable", post(keys::disable))
+        .route("/account/keys/{id}/delete", get(keys::ask_delete).post(keys::delete))
+}
+
+fn back_office() -> Router<Site> {
+    use admin::{channels, gift_cards, models, overview, settings, users};
+    Router::new()
+        .route("/admin", get(overview::show))
+        .route("/admin/channels", get(channels::list))
+        .route("/admin/channels/new", get(channels::blank).post(channels::create))
+        .route("/admin/channels/{id}", get(channels::edit).post(channels::update))
+        .route("/admin/channels/{id}/delete", get(channels::ask_delete).post(channels::delete))
+        .route("/admin/models", get(models::list))
+        .route("/admin/models/new", get(models::blank).post(models::create))
+        .route("/admin/models/{id}", get(models::edit).post(models::update))
+        .route("/admin/models/{id}/delete", get(models::ask_delete).post(models::delete))
+        .route("/admin/gift-cards", get(gift_cards::list).post(gift_cards::create))
+        .route("/admin/gift-cards/{batch}", get(gift_cards::show))
+        .route("/admin/gift-cards/{batch}/void", get(gift_cards::ask_void).post(gift_cards::void))
+        .route("/admin/users", get(users::list))
+        .route("/admin/users/{id}", get(users::show))
+        .route("/admin/users/{id}/adjust", post(users::adjust))
+        .route("/admin/users/{id}/disable", get(users::ask_disable).post(users::disable))
+        .route("/admin/users/{id}/enable", post(users::enable))
+        .route("/admin/settings", get(settings::show).post(settings::save))
 }
 
 fn health() -> Router<App> {

@@ -92,6 +92,8 @@
     copyButtons(root);
     tabs(root);
   };
+  // A page that shows a secret answers a form: reloading it must not send the form again.
+  if (document.querySelector("[data-shown-once]")) history.replaceState(null, "", location.href);
   enhance(document);
   themeSwitch();
   menu();

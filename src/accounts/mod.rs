@@ -25,7 +25,7 @@ pub use links::LinkError;
 pub use log_in::LogIn;
 pub use owner::Claim;
 pub use password::{BadPassword, HashError, MAX_CHARS, MIN_CHARS, Password, PasswordHasher};
-pub use people::{exists_any, find, find_by_email, list};
+pub use people::{count, exists_any, find, find_by_email, list};
 pub use sign_up::SignUp;
 
 use crate::db::Db;

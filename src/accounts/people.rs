@@ -33,6 +33,14 @@ pub async fn list(conn: &mut Conn, search: &str, before: Option<Id>, limit: i64)
     store::list(conn, search.trim(), before.map_or(i64::MAX, |id| id.0), limit.clamp(1, MAX_PAGE)).await
 }
 
+/// How many accounts there are.
+///
+/// # Errors
+/// The database's.
+pub async fn count(conn: &mut Conn) -> Result<i64, sqlx::Error> {
+    store::count(conn).await
+}
+
 /// Whether anybody has an account.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ statements! {
         session_epoch = session_epoch + 1 WHERE id = $1";
     COUNT_OWNERS = "SELECT COUNT(*) FROM users WHERE role = 'owner'";
     ANY = "SELECT id FROM users LIMIT 1";
+    COUNT = "SELECT COUNT(*) FROM users";
     LIST = "SELECT id, email, role, verified_at, disabled_at, session_epoch, locale, time_zone, created_at, last_login_at FROM users
         WHERE id < $1 AND LOWER(email) LIKE $2 ESCAPE '\\' ORDER BY id DESC LIMIT $3";
     INSERT_LINK = "INSERT INTO auth_token (hash, user_id, kind, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
@@ -117,6 +118,10 @@ pub(super) async fn count_owners(conn: &mut Conn) -> Result<i64, sqlx::Error> {
 
 pub(super) async fn any(conn: &mut Conn) -> Result<bool, sqlx::Error> {
     Ok(sqlx::query_scalar::<_, i64>(ANY).fetch_optional(conn).await?.is_some())
+}
+
+pub(super) async fn count(conn: &mut Conn) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(COUNT).fetch_one(conn).await
 }
 
 pub(super) async fn list(conn: &mut Conn, search: &str, before: i64, limit: i64) -> Result<Vec<User>, sqlx::Error> {

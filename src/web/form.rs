@@ -1,12 +1,50 @@
 //! What a visitor typed: read with limits, trimmed, kept for when the form comes back, with the errors beside the fields.
+//!
+//! As an extractor it refuses what does not come from a page of this site in this session.
 
+use super::error::Problem;
 use super::ui::Field;
+use super::{Site, origin, visit};
 use crate::i18n::Lang;
+use crate::kernel::FieldError;
+use crate::sessions::csrf;
+use axum::RequestExt;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, Request};
+use tower_sessions::Session;
 
 /// The longest text that a field takes.
-pub const MAX_TEXT: usize = 10_000;
+pub const MAX_TEXT: usize = 100_000;
 /// The largest body that a form may have.
-pub const MAX_BODY: usize = 64 * 1024;
+pub const MAX_BODY: usize = 512 * 1024;
+
+/// A form that carries no token, since it stands on pages that begin no session: the language switch. It must still come from
+/// a page of ours.
+pub struct Unsigned(pub Form);
+
+impl FromRequest<Site> for Unsigned {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _site: &Site) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        if !origin::is_ours(&parts.headers) {
+            return Err(Problem::Stale);
+        }
+        let lang = visit::of(&parts)?.lang;
+        let body: Bytes = to_bytes(body, MAX_BODY).await.map_err(|_| Problem::TooLarge)?;
+        Ok(Self(Form::parse(lang, &body)))
+    }
+}
+
+impl FromRequest<Site> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(mut request: Request, site: &Site) -> Result<Self, Problem> {
+        let session: Session = request.extract_parts_with_state(site).await.map_err(|(_, why)| Problem::internal(why))?;
+        let Unsigned(form) = Unsigned::from_request(request, site).await?;
+        if csrf::check(&session, form.raw(csrf::FIELD)).await? { Ok(form) } else { Err(Problem::Stale) }
+    }
+}
 
 /// The fields of a form and what is wrong with them.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +112,11 @@ impl Form {
         self.errors.push((name, text));
     }
 
+    /// Notes what a feature found wrong.
+    pub fn refuse_all(&mut self, mistakes: &[FieldError]) {
+        mistakes.iter().for_each(|mistake| self.refuse(mistake.field, mistake.key));
+    }
+
     /// Notes a finished sentence as what is wrong.
     pub fn refuse_saying(&mut self, name: &'static str, text: String) {
         self.errors.push((name, text));
@@ -112,8 +155,8 @@ mod tests {
         let mut form = Form::parse(Lang::En, b"name=+Ann+&n=x&models=a&models=b&password=+p+&empty=");
         assert_eq!((form.text("name"), form.raw("password"), form.text("absent")), ("Ann", " p ", ""));
         assert_eq!(form.all("models").collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(form.read("n", "form.error.number", str::parse::<i64>), None);
-        assert_eq!(form.read_optional("empty", "form.error.number", str::parse::<i64>), Some(None));
+        assert_eq!(form.read("n", "field.whole_number", str::parse::<i64>), None);
+        assert_eq!(form.read_optional("empty", "field.whole_number", str::parse::<i64>), Some(None));
         assert!(form.is_bad() && form.errors()[0].0 == "n");
         assert!(form.field("n", "Number").to_string().contains("aria-invalid"));
         assert!(!form.field("name", "Name").to_string().contains("aria-invalid"));

@@ -1,6 +1,8 @@
 //! How numbers and times read in a page.
 
+use crate::kernel::clock::DAY_MS;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// `1234567` as `1,234,567`.
 pub fn count(n: i64) -> String {
@@ -34,6 +36,17 @@ pub fn utc(ms: i64) -> String {
     stamp(ms).strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
+/// The midnight before a moment, UTC.
+pub fn day_start(ms: i64) -> i64 {
+    ms - ms.rem_euclid(DAY_MS)
+}
+
+/// The first midnight of a moment's month, UTC.
+pub fn month_start(ms: i64) -> i64 {
+    let day = stamp(ms).to_zoned(TimeZone::UTC).day();
+    day_start(ms) - i64::from(day - 1) * DAY_MS
+}
+
 /// Moments that no calendar has print as the last one that it has.
 fn stamp(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
@@ -50,6 +63,7 @@ mod tests {
         assert_eq!((duration(-5), duration(312), duration(1_249), duration(125_000)), ("0 ms".into(), "312 ms".into(), "1.24 s".into(), "2 min 05 s".into()));
         assert_eq!(iso(1_767_225_600_000), "2026-01-01T00:00:00Z");
         assert_eq!(utc(1_767_225_600_000), "2026-01-01 00:00 UTC");
+        assert_eq!((day_start(1_767_225_600_001), iso(month_start(1_772_282_096_000))), (1_767_225_600_000, "2026-02-01T00:00:00Z".into()));
         assert_eq!(utc(i64::MAX).len(), utc(0).len());
     }
 }

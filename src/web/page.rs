@@ -1,9 +1,15 @@
 //! What every template knows: the language, the visitor, the shop's name, the token of its forms, what happened last.
 
 use super::ui::{Icon, Token, When};
-use super::{assets, format};
+use super::visit::Visit;
+use super::{Site, assets, format};
+use crate::accounts::{Role, User};
+use crate::channels::ChannelView;
 use crate::i18n::Lang;
+use crate::kernel::clock::DAY_MS;
 use crate::kernel::{NEVER, Usd};
+use crate::ledger::CreditKind;
+use crate::ledger::store::TransferRow;
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -55,6 +61,13 @@ pub struct Visitor {
     pub balance: Option<Usd>,
 }
 
+impl Visitor {
+    /// What a page shows of somebody; the balance is read only where it is shown.
+    pub fn of(user: &User) -> Self {
+        Self { email: user.email.clone(), admin: user.is_admin(), verified: user.verified_at.is_some(), balance: None }
+    }
+}
+
 /// How a flash message looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Tone {
@@ -71,6 +84,30 @@ pub struct Flash {
     pub tone: Tone,
     /// The words, in the visitor's language.
     pub text: String,
+}
+
+/// A time as templates hand it over: by value or by reference, perhaps absent.
+pub trait Moment {
+    /// Unix milliseconds.
+    fn unix_ms(self) -> Option<i64>;
+}
+
+impl Moment for i64 {
+    fn unix_ms(self) -> Option<i64> {
+        Some(self)
+    }
+}
+
+impl Moment for &i64 {
+    fn unix_ms(self) -> Option<i64> {
+        Some(*self)
+    }
+}
+
+impl Moment for &Option<i64> {
+    fn unix_ms(self) -> Option<i64> {
+        *self
+    }
 }
 
 /// What every template knows.
@@ -106,7 +143,7 @@ impl Page {
     }
 
     /// The text of `key` with two `%{name}`s replaced.
-    pub fn with2(&self, key: &str, (a, x): (&str, impl Display), (b, y): (&str, impl Display)) -> String {
+    pub fn with2(&self, key: &str, a: &str, x: impl Display, b: &str, y: impl Display) -> String {
         self.lang.with(key, &[(a, &x.to_string()), (b, &y.to_string())])
     }
 
@@ -126,8 +163,8 @@ impl Page {
     }
 
     /// A moment, which the browser turns into the visitor's zone. `None` and never have a word of their own.
-    pub fn when(&self, ms: impl Into<Option<i64>>) -> When {
-        match ms.into() {
+    pub fn when(&self, ms: impl Moment) -> When {
+        match ms.unix_ms() {
             None => When::Word(self.t("common.not_yet").into_owned()),
             Some(NEVER) => When::Word(self.t("common.never").into_owned()),
             Some(ms) => When::Moment(ms),
@@ -135,13 +172,13 @@ impl Page {
     }
 
     /// A number with separated thousands.
-    pub fn count(&self, n: impl Into<i64>) -> String {
-        format::count(n.into())
+    pub fn count(&self, n: &i64) -> String {
+        format::count(*n)
     }
 
     /// Milliseconds, for people.
-    pub fn duration(&self, ms: impl Into<i64>) -> String {
-        format::duration(ms.into())
+    pub fn duration(&self, ms: &i64) -> String {
+        format::duration(*ms)
     }
 
     /// Whether the link to `path` leads to where the visitor already is; a section's link stays lit on the pages under it.
@@ -149,6 +186,100 @@ impl Page {
         let here = self.here.split('?').next().unwrap_or_default();
         let section = !matches!(path, "/account" | "/admin" | "/");
         here == path || (section && here.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    }
+}
+
+/// How long a key or a card may live: days, and what the choice says. Days rather than a date, whose end depends on a time zone.
+const LIFETIMES: [(&str, &str); 5] =
+    [("", "lifetime.never"), ("7", "lifetime.week"), ("30", "lifetime.month"), ("90", "lifetime.quarter"), ("365", "lifetime.year")];
+
+/// The moment at which a choice of [`Page::lifetimes`] ends. `None` for what is no choice.
+pub fn lifetime_end(choice: &str, now_ms: i64) -> Option<i64> {
+    let (days, _) = LIFETIMES.iter().find(|(days, _)| *days == choice)?;
+    if days.is_empty() { Some(NEVER) } else { days.parse::<i64>().ok().map(|days| now_ms + days * DAY_MS) }
+}
+
+/// What the words of the database are called: each page asks for them through the page context.
+impl Page {
+    /// The choices of a lifetime field.
+    pub fn lifetimes(&self) -> Vec<(&'static str, String)> {
+        LIFETIMES.iter().map(|&(days, key)| (days, self.t(key).into_owned())).collect()
+    }
+
+    /// The tone and the words for how a request ended.
+    pub fn outcome(&self, word: &str) -> (&'static str, Cow<'static, str>) {
+        let (tone, key) = match word {
+            "complete" => ("good", "request.complete"),
+            "client_gone" => ("", "request.client_gone"),
+            "refused" => ("warn", "request.refused"),
+            "recovered" => ("warn", "request.recovered"),
+            _ => ("bad", "request.failed"),
+        };
+        (tone, self.t(key))
+    }
+
+    /// What kind of credit it is.
+    pub fn credit_kind(&self, kind: &CreditKind) -> Cow<'static, str> {
+        self.t(match kind {
+            CreditKind::Gift => "credit.gift",
+            CreditKind::Plan => "credit.plan",
+            CreditKind::Paid => "credit.paid",
+        })
+    }
+
+    /// What somebody may do, in a word.
+    pub fn role(&self, role: &Role) -> Cow<'static, str> {
+        self.t(match role {
+            Role::Owner => "user.owner",
+            Role::Admin => "user.admin",
+            Role::Customer => "user.customer",
+        })
+    }
+
+    /// Why money moved.
+    pub fn transfer_kind(&self, word: &str) -> Cow<'static, str> {
+        self.t(match word {
+            "grant" => "transfer.grant",
+            "capture" | "overage" | "overdraft" => "transfer.charge",
+            "absorbed" => "transfer.absorbed",
+            "correction" => "transfer.correction",
+            "debt" => "transfer.debt",
+            "expiry" => "transfer.expiry",
+            _ => "transfer.adjustment",
+        })
+    }
+
+    /// What a movement gave the customer, or took with a minus.
+    pub fn movement(&self, row: &TransferRow) -> String {
+        // Accounts of the house have numbers under 1000: what leaves one of them reaches the customer.
+        let taken = row.debit >= 1000;
+        if taken { (-row.amount).display() } else { row.amount.display() }
+    }
+
+    /// What an admin needs to know about a channel's stored key.
+    pub fn key_help(&self, channel: &ChannelView) -> String {
+        match &channel.key_tail {
+            Some(tail) => self.with("channel.key_kept_tail", "tail", tail),
+            None => self.t("channel.key_kept").into_owned(),
+        }
+    }
+
+    /// Whether the visitor has followed the mailed link.
+    pub fn is_verified(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.verified)
+    }
+}
+
+/// The context of a page without forms.
+pub fn context(site: &Site, visit: &Visit) -> Page {
+    Page {
+        lang: visit.lang,
+        theme: visit.theme,
+        site: site.settings.now().site_name.clone(),
+        base_url: site.public_url.as_str().to_owned(),
+        here: visit.here.clone(),
+        visitor: visit.user.as_ref().map(Visitor::of),
+        ..Page::default()
     }
 }
 

@@ -22,6 +22,7 @@ pub struct Field {
     suffix: String,
     max: usize,
     rows: usize,
+    options: Vec<(&'static str, String)>,
     required: bool,
     autofocus: bool,
 }
@@ -77,6 +78,12 @@ impl Field {
         self
     }
 
+    /// One of these values, each with its words.
+    pub fn choices(mut self, options: Vec<(&'static str, String)>) -> Self {
+        self.options = options;
+        self
+    }
+
     /// Several lines.
     pub fn lines(mut self, rows: usize) -> Self {
         (self.rows, self.max) = (rows, super::form::MAX_TEXT);
@@ -93,6 +100,10 @@ impl Field {
     pub fn autofocus(mut self) -> Self {
         self.autofocus = true;
         self
+    }
+
+    fn is_chosen(&self, choice: &str) -> bool {
+        self.value == choice
     }
 
     fn described_by(&self) -> String {
@@ -166,6 +177,21 @@ const ICONS: &[(&str, &str)] = &[
     ("leave", "M10 4H4v16h6M9 12h11M16 8l4 4-4 4"),
     ("shop", "M4 10v10h16V10M3 10l2-6h14l2 6zM9 20v-5h6v5"),
 ];
+
+/// What is asked before something is lost, and what would be.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// What is about to happen.
+    pub title: String,
+    /// What will be lost.
+    pub loss: String,
+    /// Where the answer "yes" is posted.
+    pub action: String,
+    /// What the button says.
+    pub yes: String,
+    /// Where the answer "no" leads.
+    pub back: String,
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use super::views::*;
 use crate::i18n::Lang;
 use crate::kernel::Price;
+use crate::kernel::Prices;
 use crate::web::Form;
 use crate::web::snippets::quick_start;
 use crate::web::tests::{check_page, sample_page};
@@ -10,8 +11,8 @@ use askama::Template;
 
 fn wrong(lang: Lang, names: &[&'static str]) -> Form {
     let mut form = Form::empty(lang).fill("email", "ann@example").fill("password", "hunter2");
-    names.iter().for_each(|name| form.refuse(name, "form.error.email"));
-    form.refuse("", "form.error.email");
+    names.iter().for_each(|name| form.refuse(name, "field.email"));
+    form.refuse("", "field.email");
     form
 }
 
@@ -19,7 +20,8 @@ fn wrong(lang: Lang, names: &[&'static str]) -> Form {
 fn every_page_renders_in_both_languages() {
     for lang in Lang::ALL {
         let page = || sample_page(lang, "/sign-up?next=%2F");
-        let model = ModelRow { name: "gpt<5".into(), input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1) };
+        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1) };
+        let model = ModelRow { name: "gpt<5".into(), prices };
         let snippets = || quick_start("https://shop.example", "small", "sk-...");
         let full = Home { page: page(), snippets: snippets(), models: vec![model] }.render().unwrap();
         check_page(&full);

@@ -1,6 +1,6 @@
 //! The pages of the shop window as templates know them.
 
-use crate::kernel::Price;
+use crate::kernel::Prices;
 use crate::web::snippets::Snippet;
 use crate::web::{Form, Page};
 use askama::Template;
@@ -10,14 +10,8 @@ use askama::Template;
 pub struct ModelRow {
     /// What a request calls it.
     pub name: String,
-    /// Dollars per million input tokens.
-    pub input: Price,
-    /// Dollars per million output tokens.
-    pub output: Price,
-    /// Dollars per million input tokens that the upstream had in its cache.
-    pub cached_input: Price,
-    /// Dollars per million input tokens that the upstream wrote to its cache.
-    pub cache_write: Price,
+    /// What it costs.
+    pub prices: Prices,
 }
 
 /// `/`

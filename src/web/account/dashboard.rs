@@ -1,0 +1,68 @@
+//! `/account`: what there is, what was spent, how to go on; and the redeem box.
+
+use super::views::Dashboard;
+use crate::gift_cards::{self, RedeemError};
+use crate::limits::Attempt;
+use crate::web::error::{Answer, Problem};
+use crate::web::format::{day_start, month_start};
+use crate::web::page::{render, render_as};
+use crate::web::public::home::{EXAMPLE_KEY, example_model};
+use crate::web::snippets::quick_start;
+use crate::web::who::Customer;
+use crate::web::{Form, Site, flash};
+use crate::{keys, usage};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+
+/// How many requests the dashboard shows.
+const LATEST: i64 = 8;
+
+/// `GET /account`
+pub async fn show(State(site): State<Site>, customer: Customer) -> Answer {
+    let form = Form::empty(customer.page.lang);
+    Ok(render(&dashboard(&site, customer, form).await?))
+}
+
+async fn dashboard(site: &Site, customer: Customer, form: Form) -> Result<Dashboard, Problem> {
+    let Customer { user, page, balance, .. } = customer;
+    let now = site.now();
+    let mut conn = site.db.read().await?;
+    let today = usage::spend_since(&mut conn, user.id, day_start(now)).await?;
+    let month = usage::spend_since(&mut conn, user.id, month_start(now)).await?;
+    let requests = usage::recent(&mut conn, user.id, None, LATEST).await?;
+    let keys = keys::list(&mut conn, user.id).await?;
+    let snippets = quick_start(&page.base_url, &example_model(site), EXAMPLE_KEY);
+    Ok(Dashboard { page, balance, today, month, requests, keys, form, snippets })
+}
+
+/// `POST /account/redeem`
+pub async fn redeem(State(site): State<Site>, customer: Customer, mut form: Form) -> Answer {
+    for (attempt, subject) in [(Attempt::RedeemAccount, customer.user.id.to_string()), (Attempt::RedeemSource, customer.source.clone())] {
+        site.limits.attempt(attempt, &subject).await.map_err(|limit| Problem::TooMany(limit.retry_after_s))?;
+    }
+    let wrong = match gift_cards::redeem(&site.db, &site.kit, &site.books, customer.user.id, form.text("code")).await {
+        Ok(redeemed) => {
+            flash::good(&customer.session, customer.page.with("redeem.done", "amount", redeemed.amount.display())).await?;
+            return Ok(Redirect::to("/account").into_response());
+        }
+        Err(error) => words(error)?,
+    };
+    form.refuse("code", wrong);
+    Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &dashboard(&site, customer, form).await?))
+}
+
+fn words(error: RedeemError) -> Result<&'static str, Problem> {
+    Ok(match error {
+        RedeemError::NotACode => "redeem.not_a_code",
+        RedeemError::Unknown => "redeem.unknown",
+        RedeemError::AlreadyRedeemed => "redeem.taken",
+        RedeemError::AlreadyRedeemedByYou => "redeem.yours",
+        RedeemError::Expired => "redeem.expired",
+        RedeemError::Voided => "redeem.voided",
+        RedeemError::NotVerified => "redeem.not_verified",
+        RedeemError::UserDisabled => "log_in.disabled",
+        RedeemError::Ledger(error) => return Err(error.into()),
+        RedeemError::Database(error) => return Err(error.into()),
+    })
+}

@@ -1,0 +1,101 @@
+//! `/account/keys`: the keys that a customer's programs call with.
+
+use super::views::{Ask, Keys};
+use crate::kernel::secrets::Secret;
+use crate::kernel::{FieldError, Id};
+use crate::keys::{self, KeyError, NewKey};
+use crate::web::error::{Answer, Problem};
+use crate::web::page::{lifetime_end, render, render_as};
+use crate::web::ui::Question;
+use crate::web::who::Customer;
+use crate::web::{Form, Page, Site, flash};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+
+async fn page(site: &Site, user: Id, page: Page, form: Form, made: Option<Secret<String>>) -> Result<Keys, Problem> {
+    let keys = keys::list(&mut *site.db.read().await?, user).await?;
+    Ok(Keys { page, keys, form, made, now: site.now() })
+}
+
+/// `GET /account/keys`
+pub async fn list(State(site): State<Site>, Customer { user, page: context, .. }: Customer) -> Answer {
+    let form = Form::empty(context.lang);
+    Ok(render(&page(&site, user.id, context, form, None).await?))
+}
+
+/// `POST /account/keys`: the answer itself shows the key. A redirect would have to keep it somewhere, and it is kept nowhere.
+pub async fn create(State(site): State<Site>, Customer { user, page: context, .. }: Customer, mut form: Form) -> Answer {
+    let made = match make(&site, user.id, &form).await {
+        Ok(key) => key,
+        Err(KeyError::Invalid(mistakes)) => {
+            form.refuse_all(&mistakes);
+            None
+        }
+        Err(KeyError::NotVerified) => return Err(Problem::Forbidden),
+        Err(KeyError::TooMany) => {
+            form.refuse("", "key.too_many");
+            None
+        }
+        Err(other) => return Err(other.into()),
+    };
+    if form.is_bad() {
+        return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &page(&site, user.id, context, form, None).await?));
+    }
+    site.keys.refresh(&site.db).await?;
+    let form = Form::empty(context.lang);
+    Ok(render(&page(&site, user.id, context, form, made).await?))
+}
+
+async fn make(site: &Site, user: Id, form: &Form) -> Result<Option<Secret<String>>, KeyError> {
+    let now = site.now();
+    let expires_at = lifetime_end(form.text("expires"), now).ok_or_else(|| KeyError::Invalid(vec![FieldError::new("expires", "field.required")]))?;
+    let new = NewKey::parse(form.text("name"), form.text("budget"), expires_at, now).map_err(KeyError::Invalid)?;
+    Ok(Some(keys::create(&site.db, &site.kit, user, new).await?.key))
+}
+
+/// `POST /account/keys/{id}/enable`
+pub async fn enable(state: State<Site>, customer: Customer, id: Path<Id>, form: Form) -> Answer {
+    switch(state, customer, id, form, false).await
+}
+
+/// `POST /account/keys/{id}/disable`
+pub async fn disable(state: State<Site>, customer: Customer, id: Path<Id>, form: Form) -> Answer {
+    switch(state, customer, id, form, true).await
+}
+
+async fn switch(State(site): State<Site>, Customer { user, page, session, .. }: Customer, Path(id): Path<Id>, _form: Form, off: bool) -> Answer {
+    keys::set_disabled(&site.db, &site.kit, user.id, id, off).await.map_err(gone)?;
+    site.keys.refresh(&site.db).await?;
+    flash::good(&session, page.t(if off { "key.switched_off" } else { "key.switched_on" })).await?;
+    Ok(Redirect::to("/account/keys").into_response())
+}
+
+/// `GET /account/keys/{id}/delete`: asks first.
+pub async fn ask_delete(State(site): State<Site>, Customer { user, page, .. }: Customer, Path(id): Path<Id>) -> Answer {
+    let all = keys::list(&mut *site.db.read().await?, user.id).await?;
+    let key = all.into_iter().find(|key| key.id == id).ok_or(Problem::NotFound)?;
+    let question = Question {
+        title: page.with("key.delete_title", "name", &key.name),
+        loss: page.with2("key.delete_loss", "name", &key.name, "prefix", &key.prefix),
+        action: format!("/account/keys/{id}/delete"),
+        yes: page.t("key.delete_yes").into_owned(),
+        back: "/account/keys".to_owned(),
+    };
+    Ok(render(&Ask { page, question }))
+}
+
+/// `POST /account/keys/{id}/delete`
+pub async fn delete(State(site): State<Site>, Customer { user, page, session, .. }: Customer, Path(id): Path<Id>, _form: Form) -> Answer {
+    keys::delete(&site.db, &site.kit, user.id, id).await.map_err(gone)?;
+    site.keys.refresh(&site.db).await?;
+    flash::good(&session, page.t("key.deleted")).await?;
+    Ok(Redirect::to("/account/keys").into_response())
+}
+
+fn gone(error: KeyError) -> Problem {
+    match error {
+        KeyError::NotFound => Problem::NotFound,
+        other => other.into(),
+    }
+}

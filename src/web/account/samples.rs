@@ -1,0 +1,106 @@
+//! Sample contexts for the customer's templates.
+
+use super::views::*;
+use crate::i18n::Lang;
+use crate::kernel::secrets::Secret;
+use crate::kernel::{Id, NEVER, Usd};
+use crate::keys::KeyView;
+use crate::ledger::store::CreditRow;
+use crate::ledger::{Balance, Bucket, CreditKind};
+use crate::usage::RequestView;
+use crate::web::snippets::quick_start;
+use crate::web::tests::{check_page, sample_page};
+use crate::web::ui::Question;
+use crate::web::{Form, Page};
+use askama::Template;
+
+pub fn balance() -> Balance {
+    let bucket = Bucket { id: Id(1), kind: CreditKind::Gift, posted: Usd(5_000), held: Usd(2_000), priority: 100, effective_at: 0, expires_at: NEVER };
+    let plan = Bucket { kind: CreditKind::Plan, expires_at: 1_767_225_600_000, ..bucket };
+    let paid = Bucket { kind: CreditKind::Paid, ..bucket };
+    let credit = |bucket| CreditRow { bucket, granted: Usd::dollars(5), reference: "gift_card:ABCD".into(), created_at: 0 };
+    Balance { available: Usd(3_000), held: Usd(2_000), owed: Usd(1), credits: vec![credit(bucket), credit(plan), credit(paid)] }
+}
+
+fn requests() -> Vec<RequestView> {
+    let base = RequestView {
+        id: Id(1 << 40),
+        model: "small<".into(),
+        streamed: true,
+        status: 200,
+        outcome: "complete".into(),
+        input_tokens: 1_234,
+        cached_tokens: 5,
+        cache_write_tokens: 6,
+        output_tokens: 7,
+        counted: true,
+        cost: Usd(312_000),
+        ttft_ms: Some(312),
+        duration_ms: 1_240,
+    };
+    let words = ["complete", "client_gone", "refused", "recovered", "upstream_error"];
+    words.iter().map(|word| RequestView { outcome: (*word).into(), ttft_ms: None, ..base.clone() }).chain([base.clone()]).collect()
+}
+
+fn keys() -> Vec<KeyView> {
+    let key = KeyView {
+        id: Id(7),
+        name: "Laptop & co".into(),
+        prefix: "sk-abc".into(),
+        budget: Some(Usd::dollars(5)),
+        spent: Usd(312_000),
+        held: Usd(0),
+        requests: 3,
+        last_used_at: Some(1_767_225_600_000),
+        expires_at: NEVER,
+        disabled_at: None,
+        created_at: 0,
+    };
+    let off = KeyView { id: Id(8), disabled_at: Some(1), budget: None, last_used_at: None, ..key.clone() };
+    vec![KeyView { id: Id(9), expires_at: 5, ..key.clone() }, key, off]
+}
+
+#[test]
+fn every_page_renders_in_both_languages() {
+    for lang in Lang::ALL {
+        let page = |here: &str| sample_page(lang, here);
+        let mut form = Form::empty(lang).fill("code", "ABCD-1");
+        form.refuse("code", "field.required");
+        let snippets = quick_start("https://shop.example", "small", "sk-...");
+        let full = Dashboard {
+            page: page("/account"),
+            balance: balance(),
+            today: Usd(312_000),
+            month: Usd::dollars(3),
+            requests: requests(),
+            keys: keys(),
+            form: form.clone(),
+            snippets: snippets.clone(),
+        };
+        let html = full.render().unwrap();
+        check_page(&html);
+        for text in ["$0.000312", "1,234", "312 ms", "1.24 s", "ABCD-1", "Laptop &#38; co", "small&#60;"] {
+            assert!(html.contains(text), "{text} in {html}");
+        }
+        let empty = Dashboard {
+            balance: Balance { available: Usd(0), held: Usd(0), owed: Usd(0), credits: vec![] },
+            requests: vec![],
+            keys: vec![],
+            form: Form::empty(lang),
+            ..full
+        };
+        check_page(&empty.render().unwrap());
+        check_page(&Requests { page: page("/account/requests"), requests: requests(), older: Some(Id(5)) }.render().unwrap());
+        check_page(&Requests { page: page("/account/requests"), requests: vec![], older: None }.render().unwrap());
+        let mut verified = page("/account/keys");
+        verified.visitor.as_mut().unwrap().verified = true;
+        let made = Keys { page: verified, keys: keys(), form: form.clone(), made: Some(Secret::new("sk-secret".into())), now: 10 }.render().unwrap();
+        check_page(&made);
+        assert!(made.contains("sk-secret") && made.contains("action=\"/account/keys\""));
+        let barred = Keys { page: page("/account/keys"), keys: vec![], form, made: None, now: 10 }.render().unwrap();
+        check_page(&barred);
+        assert!(!barred.contains("action=\"/account/keys\"") && barred.contains("action=\"/verify/resend\""), "no key before the address is confirmed");
+        let question = Question { title: "T?".into(), loss: "L".into(), action: "/x".into(), yes: "Y".into(), back: "/b".into() };
+        check_page(&Ask { page: Page { visitor: None, ..page("/account/keys/1/delete") }, question }.render().unwrap());
+    }
+}

@@ -1,0 +1,71 @@
+//! The customer's pages as templates know them.
+
+use crate::kernel::secrets::Secret;
+use crate::kernel::{Id, Usd};
+use crate::keys::KeyView;
+use crate::ledger::Balance;
+use crate::usage::RequestView;
+use crate::web::snippets::Snippet;
+use crate::web::ui::Question;
+use crate::web::{Form, Page};
+use askama::Template;
+
+/// `/account`
+#[derive(Template)]
+#[template(path = "account/dashboard.html")]
+pub struct Dashboard {
+    /// What every template knows.
+    pub page: Page,
+    /// What the balance consists of.
+    pub balance: Balance,
+    /// Spent since midnight, UTC.
+    pub today: Usd,
+    /// Spent since the first of the month, UTC.
+    pub month: Usd,
+    /// The latest requests.
+    pub requests: Vec<RequestView>,
+    /// The customer's keys.
+    pub keys: Vec<KeyView>,
+    /// The redeem box.
+    pub form: Form,
+    /// The quick start.
+    pub snippets: Vec<Snippet>,
+}
+
+/// `/account/requests`
+#[derive(Template)]
+#[template(path = "account/requests.html")]
+pub struct Requests {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them.
+    pub requests: Vec<RequestView>,
+    /// Where the next page begins.
+    pub older: Option<Id>,
+}
+
+/// `/account/keys`
+#[derive(Template)]
+#[template(path = "account/keys.html")]
+pub struct Keys {
+    /// What every template knows.
+    pub page: Page,
+    /// The customer's keys.
+    pub keys: Vec<KeyView>,
+    /// The form for a new one.
+    pub form: Form,
+    /// The new key, shown this once.
+    pub made: Option<Secret<String>>,
+    /// What counts as expired.
+    pub now: i64,
+}
+
+/// A question before something is lost.
+#[derive(Template)]
+#[template(path = "account/ask.html")]
+pub struct Ask {
+    /// What every template knows.
+    pub page: Page,
+    /// The question.
+    pub question: Question,
+}

@@ -1,0 +1,23 @@
+//! The back office: what is sold, through which channels, to whom.
+
+pub mod channels;
+pub mod gift_cards;
+pub mod models;
+pub mod overview;
+#[cfg(test)]
+mod samples;
+pub mod settings;
+pub mod users;
+pub mod views;
+
+use super::{Problem, Site};
+use crate::accounts::User;
+use crate::admin_log;
+
+/// Notes what an admin did, after it was done.
+async fn note(site: &Site, actor: &User, action: &str, target: &str, detail: &str) -> Result<(), Problem> {
+    let mut tx = site.db.write().await?;
+    admin_log::record(&mut tx, &site.kit, Some(actor.id), action, target, detail).await?;
+    tx.commit().await?;
+    Ok(())
+}

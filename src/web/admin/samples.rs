@@ -1,0 +1,152 @@
+//! Sample contexts for the templates of the back office.
+
+use super::views::*;
+use crate::accounts::{Role, User};
+use crate::channels::ChannelView;
+use crate::gift_cards::{BatchView, CardView};
+use crate::i18n::Lang;
+use crate::kernel::Prices;
+use crate::kernel::secrets::Secret;
+use crate::kernel::{Id, NEVER, Price, Usd};
+use crate::ledger::Balance;
+use crate::ledger::store::TransferRow;
+use crate::web::Form;
+use crate::web::tests::{check_page, sample_page};
+use crate::web::ui::Question;
+use askama::Template;
+
+fn channel() -> ChannelView {
+    ChannelView {
+        id: Id(5),
+        name: "Main <1>".into(),
+        base_url: "https://shop.example/v1".into(),
+        key_tail: Some("abcd".into()),
+        broken: false,
+        models: vec!["a".into()],
+        priority: 0,
+        weight: 1,
+        enabled: true,
+        created_at: 0,
+        updated_at: 0,
+    }
+}
+
+fn batch() -> BatchView {
+    BatchView {
+        id: Id(3),
+        amount: Usd::dollars(10),
+        count: 3,
+        note: "Fair & co".into(),
+        expires_at: NEVER,
+        created_by: Id(1),
+        created_at: 0,
+        redeemed: 1,
+        voided: 1,
+        left: 1,
+    }
+}
+
+fn cards() -> Vec<CardView> {
+    let open = CardView { id: Id(4), tail: "WXYZ".into(), redeemed_by: None, redeemed_by_email: None, redeemed_at: None, voided_at: None };
+    let redeemed = CardView { redeemed_by: Some(Id(9)), redeemed_by_email: Some("ann@example.com".into()), redeemed_at: Some(1), ..open.clone() };
+    vec![redeemed.clone(), CardView { redeemed_by_email: None, ..redeemed }, CardView { voided_at: Some(1), ..open.clone() }, open]
+}
+
+#[test]
+fn channels_and_models_render_in_both_languages() {
+    for lang in Lang::ALL {
+        let page = |here: &str| sample_page(lang, here);
+        let mut form = Form::empty(lang).fill("name", "Main").fill("enabled", "on").fill("key", "sk-upstream");
+        form.refuse("name", "field.required");
+        for (channels, models) in [(0, 0), (1, 1)] {
+            let overview = Overview { page: page("/admin"), revenue: Usd(312_000), requests: 3, users: 2, channels, models };
+            check_page(&overview.render().unwrap());
+        }
+        let all = vec![channel(), ChannelView { enabled: false, ..channel() }, ChannelView { broken: true, ..channel() }];
+        check_page(&Channels { page: page("/admin/channels"), channels: all }.render().unwrap());
+        check_page(&Channels { page: page("/admin/channels"), channels: vec![] }.render().unwrap());
+        check_page(&Channel { page: page("/admin/channels/new"), channel: None, form: form.clone() }.render().unwrap());
+        for channel in [channel(), ChannelView { key_tail: None, broken: true, ..channel() }] {
+            let html = Channel { page: page("/admin/channels/5"), channel: Some(channel), form: form.clone() }.render().unwrap();
+            check_page(&html);
+            assert!(!html.contains("sk-upstream"), "the key is never printed back");
+        }
+        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1) };
+        let priced = ModelRow { id: Id(5), name: "gpt<5".into(), enabled: true, prices: Some(prices) };
+        let models = vec![priced.clone(), ModelRow { prices: None, ..priced.clone() }, ModelRow { enabled: false, ..priced }];
+        check_page(&Models { page: page("/admin/models"), models: models.clone() }.render().unwrap());
+        check_page(&Models { page: page("/admin/models"), models: vec![] }.render().unwrap());
+        check_page(&EditModel { page: page("/admin/models/5"), model: models.into_iter().next(), form: form.clone() }.render().unwrap());
+        check_page(&EditModel { page: page("/admin/models/new"), model: None, form: form.clone() }.render().unwrap());
+        check_page(&Settings { page: page("/admin/settings"), form: form.clone() }.render().unwrap());
+        let question = Question { title: "T?".into(), loss: "L".into(), action: "/x".into(), yes: "Y".into(), back: "/b".into() };
+        check_page(&Ask { page: page("/admin/models/1/delete"), question }.render().unwrap());
+    }
+}
+
+#[test]
+fn gift_cards_render_in_both_languages() {
+    for lang in Lang::ALL {
+        let page = || sample_page(lang, "/admin/gift-cards");
+        let form = Form::empty(lang);
+        let html = GiftCards { page: page(), batches: vec![batch()], older: Some(Id(3)), form: form.clone() }.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("Fair &#38; co") && html.contains("$10.00"));
+        check_page(&GiftCards { page: page(), batches: vec![], older: None, form }.render().unwrap());
+        let codes = Codes { page: page(), batch: Id(3), codes: vec![Secret::new("ABCD-EFGH".into())] }.render().unwrap();
+        check_page(&codes);
+        assert!(codes.contains("ABCD-EFGH"));
+        check_page(&Batch { page: page(), batch: batch(), cards: cards(), further: Some(Id(4)), now: 10 }.render().unwrap());
+        let over = BatchView { expires_at: 5, left: 0, note: String::new(), ..batch() };
+        check_page(&Batch { page: page(), batch: over, cards: cards(), further: None, now: 10 }.render().unwrap());
+    }
+}
+
+#[test]
+fn people_render_in_both_languages() {
+    let user = User {
+        id: Id(9),
+        email: "ann+<b>@example.com".into(),
+        role: Role::Customer,
+        verified_at: Some(1),
+        disabled_at: None,
+        session_epoch: 0,
+        locale: None,
+        time_zone: None,
+        created_at: 1,
+        last_login_at: None,
+    };
+    let kinds = ["grant", "capture", "absorbed", "correction", "debt", "expiry", "adjustment"];
+    let movements: Vec<TransferRow> = kinds
+        .iter()
+        .map(|kind| TransferRow { id: Id(1), debit: 2_000, credit: 2, amount: Usd::dollars(3), kind: (*kind).into(), reference: "A <note>".into(), at: 1 })
+        .collect();
+    for lang in Lang::ALL {
+        let page = || sample_page(lang, "/admin/users");
+        let mut form = Form::empty(lang).fill("q", "ann");
+        let owner = User { role: Role::Owner, verified_at: None, ..user.clone() };
+        let off = User { role: Role::Admin, disabled_at: Some(1), ..user.clone() };
+        let users =
+            Users { page: page(), users: vec![user.clone(), owner, off.clone()], form: form.clone(), older: Some("/admin/users?q=ann&before=1".into()) };
+        check_page(&users.render().unwrap());
+        check_page(&Users { page: page(), users: vec![], form: form.clone(), older: None }.render().unwrap());
+        form.refuse("amount", "adjust.too_much");
+        let balance = crate::web::account::samples::balance();
+        let person = Person {
+            page: page(),
+            user: user.clone(),
+            balance: balance.clone(),
+            month: Usd(1),
+            movements: movements.clone(),
+            form,
+            once: Id(5),
+            may_disable: true,
+        };
+        let html = person.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("-$3.00") && html.contains("A &#60;note&#62;") && html.contains("ann+&#60;b&#62;@"), "{html}");
+        let none = Balance { credits: vec![], ..balance };
+        let empty = Person { user: off, balance: none, movements: vec![], form: Form::empty(lang), ..person };
+        check_page(&empty.render().unwrap());
+    }
+}

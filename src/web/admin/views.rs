@@ -1,0 +1,193 @@
+//! The pages of the back office as templates know them.
+
+use crate::accounts::User;
+use crate::catalog::Model;
+use crate::channels::ChannelView;
+use crate::gift_cards::{BatchView, CardView};
+use crate::kernel::secrets::Secret;
+use crate::kernel::{Id, Prices, Usd};
+use crate::ledger::Balance;
+use crate::ledger::store::TransferRow;
+use crate::web::ui::Question;
+use crate::web::{Form, Page};
+use askama::Template;
+
+/// `/admin`
+#[derive(Template)]
+#[template(path = "admin/overview.html")]
+pub struct Overview {
+    /// What every template knows.
+    pub page: Page,
+    /// Charged since midnight, UTC.
+    pub revenue: Usd,
+    /// Relayed since midnight, UTC.
+    pub requests: i64,
+    /// How many people have an account.
+    pub users: i64,
+    /// How many channels there are.
+    pub channels: usize,
+    /// How many models there are.
+    pub models: usize,
+}
+
+/// `/admin/channels`
+#[derive(Template)]
+#[template(path = "admin/channels.html")]
+pub struct Channels {
+    /// What every template knows.
+    pub page: Page,
+    /// All of them.
+    pub channels: Vec<ChannelView>,
+}
+
+/// `/admin/channels/new` and `/admin/channels/{id}`
+#[derive(Template)]
+#[template(path = "admin/channel.html")]
+pub struct Channel {
+    /// What every template knows.
+    pub page: Page,
+    /// The one that is edited; none for a new one.
+    pub channel: Option<ChannelView>,
+    /// Its fields.
+    pub form: Form,
+}
+
+/// A model in the list.
+#[derive(Clone, Debug)]
+pub struct ModelRow {
+    /// Its row.
+    pub id: Id,
+    /// What a request calls it.
+    pub name: String,
+    /// Switched on.
+    pub enabled: bool,
+    /// What it costs now.
+    pub prices: Option<Prices>,
+}
+
+impl ModelRow {
+    /// The model as it is at a moment.
+    pub fn at(model: &Model, now_ms: i64) -> Self {
+        Self { id: model.id, name: model.name.clone(), enabled: model.enabled, prices: model.prices_at(now_ms) }
+    }
+}
+
+/// `/admin/models`
+#[derive(Template)]
+#[template(path = "admin/models.html")]
+pub struct Models {
+    /// What every template knows.
+    pub page: Page,
+    /// All of them.
+    pub models: Vec<ModelRow>,
+}
+
+/// `/admin/models/new` and `/admin/models/{id}`
+#[derive(Template)]
+#[template(path = "admin/model.html")]
+pub struct EditModel {
+    /// What every template knows.
+    pub page: Page,
+    /// The one that is edited; none for a new one.
+    pub model: Option<ModelRow>,
+    /// Its fields.
+    pub form: Form,
+}
+
+/// `/admin/gift-cards`
+#[derive(Template)]
+#[template(path = "admin/gift_cards.html")]
+pub struct GiftCards {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of batches.
+    pub batches: Vec<BatchView>,
+    /// Where the next page begins.
+    pub older: Option<Id>,
+    /// The form for a new batch.
+    pub form: Form,
+}
+
+/// The answer to a new batch: its codes, shown this once.
+#[derive(Template)]
+#[template(path = "admin/gift_card_codes.html")]
+pub struct Codes {
+    /// What every template knows.
+    pub page: Page,
+    /// The batch.
+    pub batch: Id,
+    /// Its codes.
+    pub codes: Vec<Secret<String>>,
+}
+
+/// `/admin/gift-cards/{batch}`
+#[derive(Template)]
+#[template(path = "admin/gift_card_batch.html")]
+pub struct Batch {
+    /// What every template knows.
+    pub page: Page,
+    /// The batch.
+    pub batch: BatchView,
+    /// One page of its cards.
+    pub cards: Vec<CardView>,
+    /// Where the next page begins.
+    pub further: Option<Id>,
+    /// What counts as expired.
+    pub now: i64,
+}
+
+/// `/admin/users`
+#[derive(Template)]
+#[template(path = "admin/users.html")]
+pub struct Users {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of people.
+    pub users: Vec<User>,
+    /// The search.
+    pub form: Form,
+    /// The next page.
+    pub older: Option<String>,
+}
+
+/// `/admin/users/{id}`
+#[derive(Template)]
+#[template(path = "admin/user.html")]
+pub struct Person {
+    /// What every template knows.
+    pub page: Page,
+    /// Who.
+    pub user: User,
+    /// What they have.
+    pub balance: Balance,
+    /// Spent since the first of the month, UTC.
+    pub month: Usd,
+    /// The latest movements of their money.
+    pub movements: Vec<TransferRow>,
+    /// The form of an adjustment.
+    pub form: Form,
+    /// Makes an adjustment that is sent twice count once.
+    pub once: Id,
+    /// Whether this admin may shut the account.
+    pub may_disable: bool,
+}
+
+/// `/admin/settings`
+#[derive(Template)]
+#[template(path = "admin/settings.html")]
+pub struct Settings {
+    /// What every template knows.
+    pub page: Page,
+    /// Its fields.
+    pub form: Form,
+}
+
+/// A question before something is lost.
+#[derive(Template)]
+#[template(path = "admin/ask.html")]
+pub struct Ask {
+    /// What every template knows.
+    pub page: Page,
+    /// The question.
+    pub question: Question,
+}
