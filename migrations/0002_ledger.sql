@@ -59,7 +59,7 @@ CREATE TABLE hold (
     legs TEXT NOT NULL,
     -- What the journal needs to describe a request that never came back.
     memo TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'captured', 'released', 'recovered')),
+    state TEXT NOT NULL CHECK (state IN ('open', 'captured', 'released', 'recovered', 'corrected')),
     captured BIGINT NOT NULL CHECK (0 <= captured),
     released BIGINT NOT NULL CHECK (0 <= released),
     created_at BIGINT NOT NULL,

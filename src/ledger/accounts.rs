@@ -74,6 +74,8 @@ pub enum TransferKind {
     Absorbed,
     /// A charge corrected downwards after a recovery had guessed too high.
     Correction,
+    /// What a recovery had taken for the shop's loss, and was not.
+    Recouped,
     /// Debt paid out of a new credit.
     Debt,
     /// Credit that expired.
@@ -92,6 +94,7 @@ impl TransferKind {
             TransferKind::Overdraft => "overdraft",
             TransferKind::Absorbed => "absorbed",
             TransferKind::Correction => "correction",
+            TransferKind::Recouped => "recouped",
             TransferKind::Debt => "debt",
             TransferKind::Expiry => "expiry",
             TransferKind::Adjustment => "adjustment",

@@ -59,28 +59,48 @@ struct Sums {
     debits: i128,
     credits: i128,
     granted: i128,
+    /// Whom the grant was for.
+    owner: Option<i64>,
 }
+
+/// What the transfers say of one request.
+#[derive(Default)]
+struct Request {
+    captured: i128,
+    charged: i128,
+}
+
+type Requests = HashMap<Id, Request>;
 
 /// Proves the books of a database, in one snapshot of it, so that it can run beside a serving shop.
 ///
 /// # Errors
 /// The database's. What does not agree is no error but a [`Finding`].
 pub async fn audit(db: &Db) -> Result<Report, sqlx::Error> {
-    let mut tx = db.snapshot().await?;
+    audit_in(&mut *db.snapshot().await?).await
+}
+
+/// As [`audit`], inside a transaction that the caller has begun.
+///
+/// # Errors
+/// As [`audit`].
+pub async fn audit_in(tx: &mut Conn) -> Result<Report, sqlx::Error> {
     let mut report = Report::default();
-    let mut captured: HashMap<Id, i128> = HashMap::new();
-    let mut accounts = read_transfers(&mut tx, &mut report, &mut captured).await?;
-    let (held_by_credit, held_by_key) = read_open_holds(&mut tx, &mut report).await?;
-    check_ended_holds(&mut tx, &mut report, &mut captured).await?;
-    check_credits(&mut tx, &mut report, &mut accounts, held_by_credit).await?;
-    check_wallets(&mut tx, &mut report, &mut accounts).await?;
-    check_meters(&mut tx, &mut report, held_by_key).await?;
+    let mut requests = Requests::new();
+    let mut accounts = read_transfers(tx, &mut report, &mut requests).await?;
+    let (held_by_credit, held_by_key) = read_open_holds(tx, &mut report).await?;
+    let spent_by_key = check_ended_holds(tx, &mut report, requests).await?;
+    check_credits(tx, &mut report, &mut accounts, held_by_credit).await?;
+    check_wallets(tx, &mut report, &mut accounts).await?;
+    check_meters(tx, &mut report, spent_by_key, held_by_key).await?;
     check_house(&mut report, &mut accounts);
     for (number, sums) in accounts {
         report.find(format!("account {number} has transfers (debits {}, credits {}) but is nobody's", sums.debits, sums.credits));
     }
     Ok(report)
 }
+
+type ByNumber = HashMap<i64, i128>;
 
 /// Calls `each` with every row of a paged statement, whose first column is the key.
 async fn for_each(conn: &mut Conn, statement: &'static str, mut each: impl FnMut(&AnyRow) -> Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
@@ -93,7 +113,7 @@ async fn for_each(conn: &mut Conn, statement: &'static str, mut each: impl FnMut
     }
 }
 
-async fn read_transfers(conn: &mut Conn, report: &mut Report, captured: &mut HashMap<Id, i128>) -> Result<HashMap<i64, Sums>, sqlx::Error> {
+async fn read_transfers(conn: &mut Conn, report: &mut Report, requests: &mut Requests) -> Result<HashMap<i64, Sums>, sqlx::Error> {
     let mut accounts: HashMap<i64, Sums> = HashMap::new();
     for_each(conn, pages::TRANSFERS, |row| {
         let (id, debit, credit, amount): (i64, i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
@@ -107,11 +127,21 @@ async fn read_transfers(conn: &mut Conn, report: &mut Report, captured: &mut Has
         to.credits += i128::from(amount);
         if kind == "grant" {
             to.granted += i128::from(amount);
+            to.owner = Some(user);
         }
-        if kind == "capture"
-            && let Ok(hold) = reference.parse::<Id>()
-        {
-            *captured.entry(hold).or_default() += i128::from(amount);
+        let (captured, charged) = match kind.as_str() {
+            "capture" => (i128::from(amount), i128::from(amount)),
+            "overage" | "overdraft" => (0, i128::from(amount)),
+            "correction" => (0, -i128::from(amount)),
+            _ => return Ok(()),
+        };
+        match reference.parse::<Id>() {
+            Ok(hold) => {
+                let request = requests.entry(hold).or_default();
+                request.captured += captured;
+                request.charged += charged;
+            }
+            Err(_) => report.find(format!("transfer {}: a {kind} for {reference:?}, which is no request", Id(id))),
         }
         Ok(())
     })
@@ -119,10 +149,8 @@ async fn read_transfers(conn: &mut Conn, report: &mut Report, captured: &mut Has
     Ok(accounts)
 }
 
-type Held = HashMap<i64, i128>;
-
-async fn read_open_holds(conn: &mut Conn, report: &mut Report) -> Result<(Held, Held), sqlx::Error> {
-    let (mut by_credit, mut by_key) = (Held::new(), Held::new());
+async fn read_open_holds(conn: &mut Conn, report: &mut Report) -> Result<(ByNumber, ByNumber), sqlx::Error> {
+    let (mut by_credit, mut by_key) = (ByNumber::new(), ByNumber::new());
     for_each(conn, pages::OPEN_HOLDS, |row| {
         let (id, key, amount, legs): (i64, i64, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         report.holds += 1;
@@ -140,37 +168,46 @@ async fn read_open_holds(conn: &mut Conn, report: &mut Report) -> Result<(Held, 
     Ok((by_credit, by_key))
 }
 
-async fn check_ended_holds(conn: &mut Conn, report: &mut Report, posted: &mut HashMap<Id, i128>) -> Result<(), sqlx::Error> {
+/// Returns what each key has spent.
+async fn check_ended_holds(conn: &mut Conn, report: &mut Report, mut requests: Requests) -> Result<ByNumber, sqlx::Error> {
+    let mut spent = ByNumber::new();
     for_each(conn, pages::ENDED_HOLDS, |row| {
-        let (id, amount, captured, released): (i64, i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        let (id, key, amount): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (captured, released): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
         report.holds += 1;
         if i128::from(captured) + i128::from(released) != i128::from(amount) {
             report.find(format!("hold {}: captured {} + released {} is not {}", Id(id), Usd(captured), Usd(released), Usd(amount)));
         }
-        let transfers = posted.remove(&Id(id)).unwrap_or_default();
-        if transfers != i128::from(captured) {
-            report.find(format!("hold {}: captured {} nano-dollars, its transfers say {transfers}", Id(id), captured));
+        let request = requests.remove(&Id(id)).unwrap_or_default();
+        *spent.entry(key).or_default() += request.charged;
+        if request.captured != i128::from(captured) {
+            report.find(format!("hold {}: captured {captured} nano-dollars, its transfers say {}", Id(id), request.captured));
         }
         Ok(())
     })
     .await?;
-    for (hold, amount) in posted.drain() {
-        report.find(format!("{amount} nano-dollars were captured for {hold}, which is no ended hold"));
+    for (hold, request) in requests {
+        report.find(format!("{} nano-dollars were charged for {hold}, which is no ended hold", request.charged));
     }
-    Ok(())
+    Ok(spent)
 }
 
-async fn check_credits(conn: &mut Conn, report: &mut Report, accounts: &mut HashMap<i64, Sums>, mut held: Held) -> Result<(), sqlx::Error> {
+async fn check_credits(conn: &mut Conn, report: &mut Report, accounts: &mut HashMap<i64, Sums>, mut held: ByNumber) -> Result<(), sqlx::Error> {
+    let mut deferred = 0;
     for_each(conn, pages::CREDITS, |row| {
-        let (id, granted, posted, in_hold): (i64, i64, i64, i64) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+        let (id, user): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let (granted, posted, in_hold): (i64, i64, i64) = (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
         let sums = accounts.remove(&id).unwrap_or_default();
         report.credits += 1;
-        report.deferred += Usd(posted);
+        deferred += i128::from(posted);
         if sums.credits - sums.debits != i128::from(posted) {
             report.find(format!("credit {}: posted {posted}, its transfers sum to {}", Id(id), sums.credits - sums.debits));
         }
         if sums.granted != i128::from(granted) {
             report.find(format!("credit {}: granted {granted}, its grants sum to {}", Id(id), sums.granted));
+        }
+        if sums.owner.is_some_and(|owner| owner != user) {
+            report.find(format!("credit {}: is {}'s, but was granted to another", Id(id), Id(user)));
         }
         let legs = held.remove(&id).unwrap_or_default();
         if legs != i128::from(in_hold) {
@@ -185,14 +222,26 @@ async fn check_credits(conn: &mut Conn, report: &mut Report, accounts: &mut Hash
     for (credit, amount) in held {
         report.find(format!("open holds have {amount} of credit {}, which does not exist", Id(credit)));
     }
+    report.deferred = in_range(report, "deferred", deferred);
     Ok(())
 }
 
+fn in_range(report: &mut Report, what: &str, sum: i128) -> Usd {
+    i64::try_from(sum).map_or_else(
+        |_| {
+            report.find(format!("{what}: a sum of {sum} is out of range"));
+            Usd::ZERO
+        },
+        Usd,
+    )
+}
+
 async fn check_wallets(conn: &mut Conn, report: &mut Report, accounts: &mut HashMap<i64, Sums>) -> Result<(), sqlx::Error> {
+    let mut receivable = 0;
     for_each(conn, pages::WALLETS, |row| {
         let (user, owed, limit): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let sums = accounts.remove(&user).unwrap_or_default();
-        report.receivable += Usd(owed);
+        receivable += i128::from(owed);
         if sums.debits - sums.credits != i128::from(owed) {
             report.find(format!("wallet {}: owes {owed}, its transfers say {}", Id(user), sums.debits - sums.credits));
         }
@@ -201,12 +250,18 @@ async fn check_wallets(conn: &mut Conn, report: &mut Report, accounts: &mut Hash
         }
         Ok(())
     })
-    .await
+    .await?;
+    report.receivable = in_range(report, "receivable", receivable);
+    Ok(())
 }
 
-async fn check_meters(conn: &mut Conn, report: &mut Report, mut held: Held) -> Result<(), sqlx::Error> {
+async fn check_meters(conn: &mut Conn, report: &mut Report, mut spent: ByNumber, mut held: ByNumber) -> Result<(), sqlx::Error> {
     for_each(conn, pages::METERS, |row| {
-        let (key, in_hold): (i64, i64) = (row.try_get(0)?, row.try_get(2)?);
+        let (key, has_spent, in_hold): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let charged = spent.remove(&key).unwrap_or_default();
+        if charged != i128::from(has_spent) {
+            report.find(format!("key {}: its meter has {has_spent} spent, its requests were charged {charged}", Id(key)));
+        }
         let legs = held.remove(&key).unwrap_or_default();
         if legs != i128::from(in_hold) {
             report.find(format!("key {}: its meter holds {in_hold}, open holds have {legs}", Id(key)));
@@ -217,6 +272,9 @@ async fn check_meters(conn: &mut Conn, report: &mut Report, mut held: Held) -> R
     for (key, amount) in held {
         report.find(format!("open holds have {amount} for key {}, which has no meter", Id(key)));
     }
+    for (key, amount) in spent.into_iter().filter(|(_, amount)| *amount != 0) {
+        report.find(format!("key {} was charged {amount}, but has no meter", Id(key)));
+    }
     Ok(())
 }
 
@@ -226,10 +284,8 @@ fn check_house(report: &mut Report, accounts: &mut HashMap<i64, Sums>) {
         let sums = accounts.remove(&house.number()).unwrap_or_default();
         let balance = sums.debits - sums.credits;
         sum += balance;
-        match i64::try_from(balance) {
-            Ok(balance) => report.house.push((house, Usd(balance))),
-            Err(_) => report.find(format!("{house:?}: a balance of {balance} is out of range")),
-        }
+        let balance = in_range(report, &format!("{house:?}"), balance);
+        report.house.push((house, balance));
     }
     if sum != 0 {
         report.find(format!("debits and credits differ by {sum} nano-dollars"));

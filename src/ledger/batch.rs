@@ -118,24 +118,44 @@ pub(super) enum Op<E> {
     Checkpoint(Id, Usd),
 }
 
+impl<E> Op<E> {
+    /// The hold that it is about.
+    pub(super) fn hold_id(&self) -> Option<Id> {
+        match self {
+            Op::Hold(request) => Some(request.id),
+            Op::Settle(settlement) => Some(settlement.hold.id),
+            Op::Void(id) | Op::Checkpoint(id, _) => Some(*id),
+            Op::Note(_) => None,
+        }
+    }
+}
+
 /// What became of an [`Op`].
 #[derive(Debug)]
 pub(super) enum Outcome {
     Hold(Result<Hold, LedgerError>),
-    Settled(Result<Charge, LedgerError>),
+    Settled(Result<Settled, LedgerError>),
     Done,
 }
 
-struct Wallet {
-    row: WalletRow,
+/// What a settlement came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    pub(super) charge: Charge,
+    /// This settlement moved the money; a replay only tells of it.
+    pub(super) fresh: bool,
+}
+
+pub(super) struct Wallet {
+    pub(super) row: WalletRow,
     owed_before: Usd,
     /// In spend order.
-    buckets: Vec<Bucket>,
+    pub(super) buckets: Vec<Bucket>,
     touched: BTreeSet<Id>,
 }
 
 impl Wallet {
-    fn bucket(&mut self, id: Id) -> Result<&mut Bucket, LedgerError> {
+    pub(super) fn bucket(&mut self, id: Id) -> Result<&mut Bucket, LedgerError> {
         self.touched.insert(id);
         self.buckets.iter_mut().find(|b| b.id == id).ok_or_else(|| LedgerError::Corrupt(format!("credit {id} of an open hold is not in its wallet")))
     }
@@ -147,17 +167,17 @@ impl Wallet {
 
 /// The state of a batch while it is applied.
 pub(super) struct Batch<'a, J: Journal> {
-    kit: &'a Kit,
+    pub(super) kit: &'a Kit,
     node: NodeRun,
     journal: &'a J,
     /// Keys whose meter rows exist.
     known_meters: &'a HashSet<Id>,
-    now: i64,
-    wallets: BTreeMap<Id, Wallet>,
-    meters: BTreeMap<Id, MeterDelta>,
+    pub(super) now: i64,
+    pub(super) wallets: BTreeMap<Id, Wallet>,
+    pub(super) meters: BTreeMap<Id, MeterDelta>,
     /// (spent, held) of keys with a budget, before this batch.
     budgets: HashMap<Id, (Usd, Usd)>,
-    transfers: Vec<Transfer>,
+    pub(super) transfers: Vec<Transfer>,
     holds: Vec<NewHold>,
 }
 
@@ -192,8 +212,7 @@ impl<'a, J: Journal> Batch<'a, J> {
                 Op::Settle(_) | Op::Checkpoint(..) => {}
             }
         }
-        let checkpoints: Vec<(Id, Usd)> = ops.iter().filter_map(|op| if let Op::Checkpoint(id, amount) = op { Some((*id, *amount)) } else { None }).collect();
-        store::checkpoint_holds(tx, &checkpoints).await?;
+        store::checkpoint_holds(tx, &last_checkpoints(ops)).await?;
         self.write(tx, &entries).await?;
         Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Done)).collect())
     }
@@ -238,18 +257,27 @@ impl<'a, J: Journal> Batch<'a, J> {
             }
         }
         let mut ended: HashSet<Id> = store::end_holds(tx, &ends, self.now).await?.into_iter().collect();
+        // What this batch posts is written at its end, so a second settlement of a hold in the same batch must be told here.
+        let mut settled: HashMap<Id, Charge> = HashMap::new();
         for (op, outcome) in ops.iter().zip(outcomes) {
             let Op::Settle(settlement) = op else { continue };
-            let result = if ended.remove(&settlement.hold.id) {
-                let charge = self.capture(&settlement.hold, settlement.cost)?;
-                Ok((charge, true))
+            let hold = &settlement.hold;
+            let result = if let Some(charge) = settled.get(&hold.id) {
+                Ok(Settled { charge: *charge, fresh: false })
+            } else if ended.remove(&hold.id) {
+                let charge = self.capture(hold, settlement.cost)?;
+                self.meters.entry(hold.key).or_default().requests += 1;
+                Ok(Settled { charge, fresh: true })
             } else {
                 self.settle_late(tx, settlement).await?
             };
-            if let (Ok((charge, true)), Some(entry)) = (&result, &settlement.entry) {
-                entries.push((entry, *charge));
+            if let Ok(Settled { charge, fresh }) = &result {
+                settled.insert(hold.id, *charge);
+                if let (true, Some(entry)) = (*fresh, &settlement.entry) {
+                    entries.push((entry, *charge));
+                }
             }
-            *outcome = Some(Outcome::Settled(result.map(|(charge, _)| charge)));
+            *outcome = Some(Outcome::Settled(result));
         }
         Ok(())
     }
@@ -270,13 +298,12 @@ impl<'a, J: Journal> Batch<'a, J> {
         let meter = self.meters.entry(hold.key).or_default();
         meter.spent += cost - absorbed;
         meter.held -= hold.amount;
-        meter.requests += 1;
         Ok(Charge { charged: cost - absorbed, absorbed })
     }
 
     /// Posts what a request cost beyond its hold: from what is available, then as debt up to the overdraft limit; the rest is
     /// returned, and is the shop's loss.
-    fn charge_beyond(&mut self, hold: &Hold, amount: Usd, tag: &str) -> Result<Usd, LedgerError> {
+    pub(super) fn charge_beyond(&mut self, hold: &Hold, amount: Usd, tag: &str) -> Result<Usd, LedgerError> {
         if amount <= Usd::ZERO {
             return Ok(Usd::ZERO);
         }
@@ -304,49 +331,6 @@ impl<'a, J: Journal> Batch<'a, J> {
         Ok(left)
     }
 
-    /// A settlement whose hold had already ended: a replay changes nothing; after a recovery only the difference is posted. The
-    /// flag says whether the journal should know.
-    async fn settle_late(&mut self, tx: &mut Tx, settlement: &Settlement<J::Entry>) -> Result<Result<(Charge, bool), LedgerError>, LedgerError> {
-        let hold = &settlement.hold;
-        let Some(row) = store::hold_by_id(tx, hold.id).await? else { return Ok(Err(LedgerError::UnknownHold(hold.id))) };
-        let already = store::charged_for(tx, hold.user, hold.id).await?;
-        if row.state != "recovered" || settlement.end == End::Recovered {
-            return Ok(Ok((Charge { charged: already, absorbed: Usd::ZERO }, false)));
-        }
-        let mut charge = Charge { charged: already, absorbed: Usd::ZERO };
-        if settlement.cost > already {
-            charge.absorbed = self.charge_beyond(hold, settlement.cost - already, &format!("late:{}", already.0))?;
-            charge.charged = settlement.cost - charge.absorbed;
-        } else if settlement.cost < already {
-            self.give_back(tx, hold, already - settlement.cost, already).await?;
-            charge.charged = settlement.cost;
-        }
-        self.meters.entry(hold.key).or_default().spent += charge.charged - already;
-        Ok(Ok((charge, true)))
-    }
-
-    /// Gives back what a recovery charged too much: debt first, then to the credit that paid.
-    async fn give_back(&mut self, tx: &mut Tx, hold: &Hold, amount: Usd, already: Usd) -> Result<(), LedgerError> {
-        let wallet = self.wallets.get_mut(&hold.user).ok_or(LedgerError::NoWallet(hold.user))?;
-        let debt = amount.min(wallet.row.owed);
-        wallet.row.owed -= debt;
-        let mut parts = vec![(Account::Receivable(hold.user), debt)];
-        if let Some(leg) = hold.legs.first() {
-            if !wallet.buckets.iter().any(|b| b.id == leg.credit)
-                && let Some(credit) = store::credit_by_id(tx, leg.credit).await?
-            {
-                wallet.buckets.push(credit.bucket);
-            }
-            wallet.bucket(leg.credit)?.posted += amount - debt;
-            parts.push((Account::Credit(leg.credit), amount - debt));
-        }
-        for (n, (account, part)) in parts.into_iter().enumerate().filter(|(_, (_, part))| *part > Usd::ZERO) {
-            let key = format!("correction:{}:{}:{n}", already.0, hold.id);
-            self.transfers.push(transfer(self.kit, self.now, hold, Account::House(House::Revenue), account, part, TransferKind::Correction, key));
-        }
-        Ok(())
-    }
-
     async fn hold(&mut self, tx: &mut Tx, request: &HoldRequest) -> Result<Result<Hold, LedgerError>, LedgerError> {
         let now = self.now;
         let budget_left = match request.budget {
@@ -354,7 +338,7 @@ impl<'a, J: Journal> Batch<'a, J> {
             None => None,
         };
         let Some(wallet) = self.wallets.get_mut(&request.user) else { return Ok(Err(LedgerError::NoWallet(request.user))) };
-        if request.full <= Usd::ZERO || request.floor > request.full {
+        if request.full <= Usd::ZERO || request.floor > request.full || request.checkpoint < Usd::ZERO {
             return Ok(Err(LedgerError::BadAmount(request.full)));
         }
         if let Some(left) = budget_left
@@ -433,6 +417,18 @@ impl<'a, J: Journal> Batch<'a, J> {
     }
 }
 
+/// The highest checkpoint of each hold: an UPDATE must not meet a row twice.
+fn last_checkpoints<E>(ops: &[Op<E>]) -> Vec<(Id, Usd)> {
+    let mut highest: BTreeMap<Id, Usd> = BTreeMap::new();
+    for op in ops {
+        if let Op::Checkpoint(id, amount) = op {
+            let known = highest.entry(*id).or_insert(*amount);
+            *known = (*known).max(*amount);
+        }
+    }
+    highest.into_iter().collect()
+}
+
 fn hold_end(hold: &Hold, cost: Usd, end: End) -> HoldEnd {
     let captured = cost.min(hold.amount);
     let state = match end {
@@ -444,6 +440,6 @@ fn hold_end(hold: &Hold, cost: Usd, end: End) -> HoldEnd {
 }
 
 #[allow(clippy::too_many_arguments)] // a row has that many columns
-fn transfer(kit: &Kit, at: i64, hold: &Hold, debit: Account, credit: Account, amount: Usd, kind: TransferKind, idempotency_key: String) -> Transfer {
+pub(super) fn transfer(kit: &Kit, at: i64, hold: &Hold, debit: Account, credit: Account, amount: Usd, kind: TransferKind, idempotency_key: String) -> Transfer {
     Transfer { id: kit.ids.next(), debit, credit, amount, kind, user: hold.user, reference: hold.id.to_string(), idempotency_key, at }
 }

@@ -53,6 +53,9 @@ pub struct Balance {
     pub credits: Vec<CreditRow>,
 }
 
+/// The most that one wallet can have: no sum of its credits overflows.
+const MAX_WALLET: Usd = Usd(i64::MAX / 2);
+
 /// How many wallets one sweep of [`Books::expire`] visits at a time.
 const SWEEP: i64 = 200;
 
@@ -88,6 +91,10 @@ impl Books {
         if let Some(credit_id) = self.replayed_grant(tx, &grant).await? {
             return Ok(Granted { credit_id, replayed: true });
         }
+        let had: Usd = store::credits_of(tx, grant.user).await?.iter().map(|credit| credit.bucket.posted).sum();
+        if had.checked_add(grant.amount).is_none_or(|sum| sum > MAX_WALLET) {
+            return Err(LedgerError::BadAmount(grant.amount));
+        }
         let (id, now) = (self.kit.ids.next(), self.kit.clock.now_ms());
         let debt = wallet.owed.min(grant.amount);
         let bucket = Bucket {
@@ -106,42 +113,64 @@ impl Books {
             store::set_owed(tx, grant.user, wallet.owed - debt).await?;
             transfers.push(self.row(&grant, Account::Credit(id), Account::Receivable(grant.user), debt, TransferKind::Debt, format!("debt:{id}")));
         }
-        store::insert_transfers(tx, &transfers).await?;
+        store::insert_transfers(tx, &transfers).await.map_err(|error| conflict(error, &grant.idempotency_key))?;
         Ok(Granted { credit_id: id, replayed: false })
     }
 
     /// The credit that this grant made before. The payload's hash covers the credit's id, so it is computed with the one found.
     async fn replayed_grant(&self, tx: &mut Tx, grant: &Grant) -> Result<Option<Id>, LedgerError> {
-        let Some((credit, hash)) = store::transfer_by_key(tx, &grant.idempotency_key).await? else { return Ok(None) };
-        let credit = Account::Credit(Id(credit));
-        let same = self.row(grant, Account::House(grant.from), credit, grant.amount, TransferKind::Grant, String::new()).payload_hash() == hash;
+        let Some(posted) = store::transfer_by_key(tx, &grant.idempotency_key).await? else { return Ok(None) };
+        let credit = Account::Credit(Id(posted.credit));
+        let again = self.row(grant, Account::House(grant.from), credit, grant.amount, TransferKind::Grant, String::new());
+        let same = again.payload_hash() == posted.payload_hash;
         if same { Ok(Some(Id(credit.number()))) } else { Err(LedgerError::IdempotencyConflict(grant.idempotency_key.clone())) }
     }
 
     /// Corrects a balance by hand: gives a paid credit, or takes available credit away in spend order. Once per key.
     ///
     /// # Errors
-    /// [`LedgerError::InsufficientBalance`] when less than that is available.
+    /// [`LedgerError::InsufficientBalance`] when less than that is available; [`LedgerError::IdempotencyConflict`] when the key
+    /// was used for another correction.
     pub async fn adjust(&self, tx: &mut Tx, user: Id, delta: Usd, reference: String, idempotency_key: String) -> Result<(), LedgerError> {
         let now = self.kit.clock.now_ms();
         let never = crate::kernel::NEVER;
         let (kind, from) = (CreditKind::Paid, House::Adjustment);
         let grant = |amount| Grant { user, kind, from, amount, priority: 100, effective_at: now, expires_at: never, reference, idempotency_key };
         if delta > Usd::ZERO {
-            return self.grant(tx, grant(delta)).await.map(drop);
+            let give = grant(delta);
+            self.lock(tx, user).await?;
+            if store::transfer_by_key(tx, &leg_key(&give, 0)).await?.is_some() {
+                return Err(LedgerError::IdempotencyConflict(give.idempotency_key));
+            }
+            return self.grant(tx, give).await.map(drop);
         }
-        let take = grant(-delta);
-        if take.amount <= Usd::ZERO {
-            return Err(LedgerError::BadAmount(delta));
+        let amount = Usd::ZERO.checked_sub(delta).filter(|amount| *amount > Usd::ZERO).ok_or(LedgerError::BadAmount(delta))?;
+        self.take(tx, &grant(amount)).await
+    }
+
+    /// Whether this was taken before: the legs that were posted must be of the same correction and sum to the same amount.
+    async fn replayed_take(&self, tx: &mut Tx, take: &Grant) -> Result<bool, LedgerError> {
+        let conflict = || LedgerError::IdempotencyConflict(take.idempotency_key.clone());
+        if store::transfer_by_key(tx, &take.idempotency_key).await?.is_some() {
+            return Err(conflict());
         }
-        self.take(tx, &take).await
+        let (mut legs, mut sum) = (0, Usd::ZERO);
+        while let Some(posted) = store::transfer_by_key(tx, &leg_key(take, legs)).await? {
+            let (debit, credit) = (Account::Credit(Id(posted.debit)), Account::House(take.from));
+            let again = self.row(take, debit, credit, posted.amount, TransferKind::Adjustment, String::new());
+            if again.payload_hash() != posted.payload_hash {
+                return Err(conflict());
+            }
+            sum += posted.amount;
+            legs += 1;
+        }
+        if legs > 0 && sum != take.amount { Err(conflict()) } else { Ok(legs > 0) }
     }
 
     async fn take(&self, tx: &mut Tx, take: &Grant) -> Result<(), LedgerError> {
         let now = self.kit.clock.now_ms();
         self.lock(tx, take.user).await?;
-        let first_key = format!("{}:0", take.idempotency_key);
-        if store::transfer_by_key(tx, &first_key).await?.is_some() {
+        if self.replayed_take(tx, take).await? {
             return Ok(());
         }
         let mut buckets: Vec<Bucket> = store::credits_of(tx, take.user).await?.into_iter().map(|credit| credit.bucket).collect();
@@ -155,12 +184,12 @@ impl Books {
             if let Some(bucket) = buckets.iter_mut().find(|b| b.id == leg.credit) {
                 bucket.posted -= leg.amount;
             }
-            let key = format!("{}:{n}", take.idempotency_key);
-            transfers.push(self.row(take, Account::Credit(leg.credit), Account::House(take.from), leg.amount, TransferKind::Adjustment, key));
+            let (debit, credit) = (Account::Credit(leg.credit), Account::House(take.from));
+            transfers.push(self.row(take, debit, credit, leg.amount, TransferKind::Adjustment, leg_key(take, n)));
         }
         let changed: Vec<&Bucket> = buckets.iter().filter(|b| legs.iter().any(|leg| leg.credit == b.id)).collect();
         store::set_credits(tx, &changed).await?;
-        Ok(store::insert_transfers(tx, &transfers).await?)
+        store::insert_transfers(tx, &transfers).await.map_err(|error| conflict(error, &take.idempotency_key))
     }
 
     /// Sets how much a customer may owe.
@@ -258,5 +287,19 @@ impl Books {
     fn row(&self, grant: &Grant, debit: Account, credit: Account, amount: Usd, kind: TransferKind, idempotency_key: String) -> Transfer {
         let (id, at) = (self.kit.ids.next(), self.kit.clock.now_ms());
         Transfer { id, debit, credit, amount, kind, user: grant.user, reference: grant.reference.clone(), idempotency_key, at }
+    }
+}
+
+/// The key of one leg of a correction that takes money away.
+fn leg_key(take: &Grant, n: usize) -> String {
+    format!("{}:{n}", take.idempotency_key)
+}
+
+/// Whoever used the same key for the same wallet was seen under the wallet's lock, so a key that is taken now was used for
+/// another customer.
+fn conflict(error: sqlx::Error, idempotency_key: &str) -> LedgerError {
+    match error {
+        sqlx::Error::Database(error) if error.is_unique_violation() => LedgerError::IdempotencyConflict(idempotency_key.to_owned()),
+        error => error.into(),
     }
 }

@@ -14,18 +14,21 @@ mod accounts;
 mod audit;
 mod batch;
 mod books;
+mod late;
+mod meter;
 mod recovery;
 mod spend;
 pub mod store;
 mod writer;
 
 pub use accounts::{Account, House, Transfer, TransferKind};
-pub use audit::{Finding, Report, audit};
+pub use audit::{Finding, Report, audit, audit_in};
 pub use batch::{Charge, Hold, HoldRequest, Journal, LostRequest};
 pub use books::{Balance, Books, Grant, Granted};
-pub use recovery::{recover_dead, recover_node};
+pub use meter::Meter;
+pub use recovery::{Recovery, recover_dead, recover_node};
 pub use spend::{Bucket, CreditKind, Leg, order, split};
-pub use writer::{Meter, NodeRun};
+pub use writer::NodeRun;
 
 use crate::kernel::{Id, Usd};
 

@@ -7,8 +7,6 @@ use super::store::{self, HoldRow};
 use super::writer::{NodeRun, Writer};
 use crate::db::Db;
 use crate::kernel::{Id, Kit, Usd};
-use std::collections::HashSet;
-use std::sync::Arc;
 
 /// How many holds one transaction recovers.
 const PAGE: i64 = 128;
@@ -31,7 +29,7 @@ pub(super) fn lost_request(row: &HoldRow, now: i64) -> LostRequest {
 /// # Errors
 /// The database's; what was recovered before stays so.
 pub async fn recover_node<J: Journal>(db: &Db, kit: &Kit, journal: J, dead: NodeRun) -> Result<Recovery, LedgerError> {
-    let mut writer = Writer { db: db.clone(), kit: kit.clone(), node: dead, journal: Arc::new(journal), known_meters: HashSet::new(), voids: Vec::new() };
+    let mut writer = Writer::new(db.clone(), kit.clone(), dead, journal);
     let mut sum = Recovery::default();
     let mut after = Id(0);
     loop {

@@ -3,7 +3,7 @@
 use super::accounts::Transfer;
 use super::spend::{Bucket, CreditKind, Leg, read_legs, write_legs};
 use crate::db::{Bulk, Conn};
-use crate::kernel::{Id, Usd};
+use crate::kernel::{Id, Usd, clock::DAY_MS};
 use crate::statements;
 use sqlx::{Any, Row, any::AnyRow};
 
@@ -17,18 +17,19 @@ statements! {
     CREDIT_BY_ID = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE id = $1";
     INSERT_CREDIT = "INSERT INTO credit (id, user_id, kind, granted, posted, held, priority, effective_at, expires_at, reference, created_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10)";
     EXPIRED_OWNERS = "SELECT DISTINCT user_id FROM credit WHERE expires_at <= $1 AND posted > 0 AND held < posted ORDER BY user_id LIMIT $2";
-    TRANSFER_BY_KEY = "SELECT credit, payload_hash FROM transfer WHERE idempotency_key = $1";
+    TRANSFER_BY_KEY = "SELECT debit, credit, amount, payload_hash FROM transfer WHERE idempotency_key = $1";
     STATEMENT = "SELECT id, debit, credit, amount, kind, reference, at FROM transfer WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
-    HOLD_BY_ID = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, state, captured, created_at FROM hold WHERE id = $1";
-    CHARGED_FOR = "SELECT CAST(COALESCE(SUM(CASE WHEN kind = 'correction' THEN -amount ELSE amount END), 0) AS BIGINT) FROM transfer WHERE user_id = $1 AND id > $2 AND reference = $3 AND kind <> 'absorbed'";
-    OPEN_HOLDS_OF_NODE = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, state, captured, created_at FROM hold WHERE node = $1 AND incarnation = $2 AND state = 'open' AND id > $3 ORDER BY id LIMIT $4";
+    HOLD_BY_ID = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE id = $1";
+    PAID_FOR = "SELECT kind, debit, amount FROM transfer WHERE user_id = $1 AND id > $2 AND reference = $3 AND kind IN ('capture', 'overage', 'overdraft', 'absorbed', 'correction', 'recouped') ORDER BY id";
+    CORRECT_HOLD = "UPDATE hold SET state = 'corrected' WHERE id = $1 AND state = 'recovered'";
+    OPEN_HOLDS_OF_NODE = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE node = $1 AND incarnation = $2 AND state = 'open' AND id > $3 ORDER BY id LIMIT $4";
     NODES_WITH_OPEN_HOLDS = "SELECT DISTINCT node, incarnation FROM hold WHERE state = 'open'";
     KEY_METER = "SELECT spent, held FROM key_meter WHERE key_id = $1";
     AUDIT_TRANSFERS = "SELECT id, debit, credit, amount, kind, user_id, reference, payload_hash FROM transfer WHERE id > $1 ORDER BY id LIMIT $2";
     AUDIT_CREDITS = "SELECT id, user_id, granted, posted, held FROM credit WHERE id > $1 ORDER BY id LIMIT $2";
     AUDIT_WALLETS = "SELECT user_id, owed, overdraft_limit FROM wallet WHERE user_id > $1 ORDER BY user_id LIMIT $2";
     AUDIT_OPEN_HOLDS = "SELECT id, key_id, amount, legs FROM hold WHERE state = 'open' AND id > $1 ORDER BY id LIMIT $2";
-    AUDIT_ENDED_HOLDS = "SELECT id, amount, captured, released FROM hold WHERE state <> 'open' AND id > $1 ORDER BY id LIMIT $2";
+    AUDIT_ENDED_HOLDS = "SELECT id, key_id, amount, captured, released FROM hold WHERE state <> 'open' AND id > $1 ORDER BY id LIMIT $2";
     AUDIT_METERS = "SELECT key_id, spent, held FROM key_meter WHERE key_id > $1 ORDER BY key_id LIMIT $2";
 }
 
@@ -113,10 +114,6 @@ pub struct HoldRow {
     pub legs: Vec<Leg>,
     /// What the journal needs to describe the request.
     pub memo: String,
-    /// open, captured, released or recovered.
-    pub state: String,
-    /// What was captured.
-    pub captured: Usd,
     /// Unix milliseconds.
     pub created_at: i64,
 }
@@ -220,9 +217,18 @@ pub(super) async fn expired_owners(conn: &mut Conn, now: i64, limit: i64) -> Res
     Ok(rows.into_iter().map(|(user,)| Id(user)).collect())
 }
 
-/// The credited account and payload hash of the transfer that used this key, if any did.
-pub(super) async fn transfer_by_key(conn: &mut Conn, key: &str) -> Result<Option<(i64, i64)>, sqlx::Error> {
-    sqlx::query_as::<Any, _>(TRANSFER_BY_KEY).bind(key.to_owned()).fetch_optional(conn).await
+/// What a transfer with a known key posted.
+pub(super) struct Posted {
+    pub(super) debit: i64,
+    pub(super) credit: i64,
+    pub(super) amount: Usd,
+    pub(super) payload_hash: i64,
+}
+
+/// The transfer that used this key, if any did.
+pub(super) async fn transfer_by_key(conn: &mut Conn, key: &str) -> Result<Option<Posted>, sqlx::Error> {
+    let row: Option<(i64, i64, i64, i64)> = sqlx::query_as::<Any, _>(TRANSFER_BY_KEY).bind(key.to_owned()).fetch_optional(conn).await?;
+    Ok(row.map(|(debit, credit, amount, payload_hash)| Posted { debit, credit, amount: Usd(amount), payload_hash }))
 }
 
 pub(super) async fn insert_transfers(conn: &mut Conn, transfers: &[Transfer]) -> Result<(), sqlx::Error> {
@@ -392,9 +398,7 @@ fn hold_row(row: &AnyRow) -> Result<HoldRow, sqlx::Error> {
         checkpoint: Usd(row.try_get(4)?),
         legs,
         memo: row.try_get(6)?,
-        state: row.try_get(7)?,
-        captured: Usd(row.try_get(8)?),
-        created_at: row.try_get(9)?,
+        created_at: row.try_get(7)?,
     })
 }
 
@@ -402,10 +406,17 @@ pub(super) async fn hold_by_id(conn: &mut Conn, id: Id) -> Result<Option<HoldRow
     sqlx::query(HOLD_BY_ID).bind(id.0).fetch_optional(conn).await?.as_ref().map(hold_row).transpose()
 }
 
-/// What the request of a hold was charged so far, corrections counted.
-pub(super) async fn charged_for(conn: &mut Conn, user: Id, hold: Id) -> Result<Usd, sqlx::Error> {
-    let (sum,): (i64,) = sqlx::query_as::<Any, _>(CHARGED_FOR).bind(user.0).bind(hold.0).bind(hold.to_string()).fetch_one(conn).await?;
-    Ok(Usd(sum))
+/// The postings of a request in their order: kind, debited account, amount. The bound by id spares the customer's older rows; the
+/// day before the hold is for a node whose clock is behind.
+pub(super) async fn paid_for(conn: &mut Conn, user: Id, hold: Id) -> Result<Vec<(String, i64, Usd)>, sqlx::Error> {
+    let first = Id::first_at(hold.made_at_ms() - DAY_MS);
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as::<Any, _>(PAID_FOR).bind(user.0).bind(first.0).bind(hold.to_string()).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(kind, debit, amount)| (kind, debit, Usd(amount))).collect())
+}
+
+/// Marks a recovered hold as settled by its own node after all. Says whether it was this call that did.
+pub(super) async fn correct_hold(conn: &mut Conn, id: Id) -> Result<bool, sqlx::Error> {
+    Ok(sqlx::query(CORRECT_HOLD).bind(id.0).execute(conn).await?.rows_affected() == 1)
 }
 
 pub(super) async fn open_holds_of_node(conn: &mut Conn, node: i64, incarnation: i64, after: Id, limit: i64) -> Result<Vec<HoldRow>, sqlx::Error> {

@@ -3,21 +3,17 @@
 //! While one group commits, the next gathers in the queue: under load a commit serves many requests, on an idle shop one.
 
 use super::LedgerError;
-use super::batch::{Batch, Charge, End, Hold, HoldRequest, Journal, Op, Outcome, Settlement};
+use super::batch::{Batch, End, Hold, Journal, Op, Outcome, Settled, Settlement};
+use super::meter::Job;
 use super::recovery::{Recovery, lost_request};
 use super::store::HoldRow;
 use crate::db::Db;
-use crate::failpoint;
 use crate::kernel::{Id, Kit, Usd};
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How many requests may wait for the writer; more wait for a place in the queue.
-const QUEUE: usize = 1024;
 /// The most requests in one commit: bounds what a failing commit has to repeat.
 const GROUP: usize = 256;
 /// How long the writer waits between tries when the database is away.
@@ -32,147 +28,104 @@ pub struct NodeRun {
     pub incarnation: i64,
 }
 
-#[derive(Debug)]
-struct Job<E> {
-    op: Op<E>,
-    reply: Option<oneshot::Sender<Outcome>>,
-}
-
-/// The relay's way into the ledger: reserve before the upstream is called, charge before the last byte leaves.
-pub struct Meter<J: Journal> {
-    queue: mpsc::Sender<Job<J::Entry>>,
-    closing: CancellationToken,
-}
-
-impl<J: Journal> Clone for Meter<J> {
-    fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), closing: self.closing.clone() }
-    }
-}
-
-impl<J: Journal> Meter<J> {
-    /// Starts the writer. It ends, with everything that was queued committed, after [`Meter::close`].
-    pub fn start(db: Db, kit: Kit, node: NodeRun, journal: J) -> (Self, JoinHandle<()>) {
-        let (queue, jobs) = mpsc::channel(QUEUE);
-        let writer = Writer { db, kit, node, journal: Arc::new(journal), known_meters: HashSet::new(), voids: Vec::new() };
-        let closing = CancellationToken::new();
-        (Self { queue, closing: closing.clone() }, tokio::spawn(writer.run(jobs, closing)))
-    }
-
-    /// Takes nothing more; what is queued is still committed, then the writer ends.
-    pub fn close(&self) {
-        self.closing.cancel();
-    }
-
-    /// Reserves; when this returns a hold, the reservation is durable.
-    ///
-    /// # Errors
-    /// [`LedgerError::InsufficientBalance`] and [`LedgerError::KeyBudgetExhausted`] when less than the floor is left;
-    /// [`LedgerError::Database`] when nothing could be written.
-    pub async fn hold(&self, request: HoldRequest) -> Result<Hold, LedgerError> {
-        match self.ask(Op::Hold(request)).await? {
-            Outcome::Hold(result) => result,
-            _ => Err(LedgerError::Stopped),
-        }
-    }
-
-    /// Ends a hold at `cost` and writes the entry; when this returns, both are durable. While the database is away it waits.
-    /// A repeated call changes nothing.
-    ///
-    /// # Errors
-    /// [`LedgerError::UnknownHold`], or [`LedgerError::Stopped`] when the node goes down first (recovery then settles).
-    pub async fn settle(&self, hold: Hold, cost: Usd, entry: Option<J::Entry>) -> Result<Charge, LedgerError> {
-        match self.ask(Op::Settle(Settlement { hold, cost, end: End::Finished, entry })).await? {
-            Outcome::Settled(result) => result,
-            _ => Err(LedgerError::Stopped),
-        }
-    }
-
-    /// Writes down a request that held nothing.
-    ///
-    /// # Errors
-    /// [`LedgerError::Stopped`].
-    pub async fn note(&self, entry: J::Entry) -> Result<(), LedgerError> {
-        self.ask(Op::Note(entry)).await.map(drop)
-    }
-
-    /// Remembers what a running request has cost so far, for the case that the node dies. Skipped when the queue is full: the
-    /// next one says more.
-    pub fn checkpoint(&self, hold: Id, cost: Usd) {
-        let _ = self.queue.try_send(Job { op: Op::Checkpoint(hold, cost), reply: None });
-    }
-
-    async fn ask(&self, op: Op<J::Entry>) -> Result<Outcome, LedgerError> {
-        let (reply, outcome) = oneshot::channel();
-        self.queue.send(Job { op, reply: Some(reply) }).await.map_err(|_| LedgerError::Stopped)?;
-        failpoint::reach("queued");
-        outcome.await.map_err(|_| LedgerError::Stopped)
-    }
-}
-
 /// Applies batches; also how recovery settles what a dead node left.
 pub(super) struct Writer<J: Journal> {
-    pub(super) db: Db,
-    pub(super) kit: Kit,
-    pub(super) node: NodeRun,
-    pub(super) journal: Arc<J>,
-    pub(super) known_meters: HashSet<Id>,
+    db: Db,
+    kit: Kit,
+    node: NodeRun,
+    journal: J,
+    known_meters: HashSet<Id>,
     /// Holds that may or may not have been written, and that nobody waits for.
-    pub(super) voids: Vec<Id>,
+    voids: Vec<Id>,
 }
 
 impl<J: Journal> Writer<J> {
-    async fn run(mut self, mut jobs: mpsc::Receiver<Job<J::Entry>>, closing: CancellationToken) {
+    pub(super) fn new(db: Db, kit: Kit, node: NodeRun, journal: J) -> Self {
+        Self { db, kit, node, journal, known_meters: HashSet::new(), voids: Vec::new() }
+    }
+
+    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job<J::Entry>>, closing: CancellationToken) {
         let mut group = Vec::with_capacity(GROUP);
-        loop {
-            let received = tokio::select! {
-                biased;
-                received = jobs.recv_many(&mut group, GROUP) => received,
-                () = closing.cancelled(), if !jobs.is_closed() => {
-                    jobs.close();
-                    continue;
-                }
-            };
-            if received == 0 {
-                return;
+        while self.next_group(&mut jobs, &mut group, &closing).await {
+            group.retain(|job| !job.is_moot());
+            if !group.is_empty() {
+                let (ops, replies) = group.drain(..).map(|job| (job.op, job.reply)).unzip();
+                self.commit_group(ops, replies).await;
             }
-            let (ops, replies): (Vec<_>, Vec<_>) = group.drain(..).map(|job| (job.op, job.reply)).unzip();
-            self.commit_group(ops, replies).await;
+            self.void_leftovers().await;
+        }
+    }
+
+    /// Waits for jobs; says no when there will be no more. While holds are to be released it wakes without jobs, to try again.
+    async fn next_group(&self, jobs: &mut mpsc::Receiver<Job<J::Entry>>, group: &mut Vec<Job<J::Entry>>, closing: &CancellationToken) -> bool {
+        loop {
+            let retry = tokio::time::sleep(RETRY);
+            tokio::select! {
+                biased;
+                received = jobs.recv_many(group, GROUP) => return received > 0,
+                () = closing.cancelled(), if !jobs.is_closed() => jobs.close(),
+                () = retry, if !self.voids.is_empty() => return true,
+            }
         }
     }
 
     /// Commits a group; when that fails, each op alone, so that one that cannot succeed does not take the others with it.
     async fn commit_group(&mut self, ops: Vec<Op<J::Entry>>, replies: Vec<Option<oneshot::Sender<Outcome>>>) {
-        self.void_leftovers().await;
-        match self.apply(&ops).await {
-            Ok(outcomes) => self.answer(replies, outcomes),
-            Err(error) => {
-                tracing::warn!(%error, ops = ops.len(), "a group commit failed; each request is tried alone");
-                for (op, reply) in ops.into_iter().zip(replies) {
-                    let outcome = self.commit_alone(op).await;
-                    self.answer(vec![reply], vec![outcome]);
-                }
-            }
+        let error = match self.apply(&ops).await {
+            Ok(outcomes) => return self.answer(replies, outcomes),
+            Err(error) => error,
+        };
+        tracing::warn!(%error, ops = ops.len(), "a group commit failed; each request is tried alone");
+        // When the answer to the commit was lost, the group may stand in the database all the same.
+        let in_doubt = is_passing(&error);
+        let mut jobs: Vec<_> = ops.into_iter().zip(replies).collect();
+        // What settlements release is there for the holds; but nobody who asks for a hold waits for a database that is away.
+        jobs.sort_by_key(|(op, _)| matches!(op, Op::Hold(_)) != in_doubt);
+        let mut away = false;
+        for (op, reply) in jobs {
+            let outcome = self.commit_alone(op, in_doubt, &mut away).await;
+            self.answer(vec![reply], vec![outcome]);
         }
     }
 
-    async fn commit_alone(&mut self, op: Op<J::Entry>) -> Outcome {
-        let ops = [op];
+    /// Commits one op of a group that failed. `away` is what the ops before it have seen of the database.
+    async fn commit_alone(&mut self, op: Op<J::Entry>, in_doubt: bool, away: &mut bool) -> Outcome {
+        let mut ops = [op];
         loop {
+            if *away && let Op::Hold(request) = &ops[0] {
+                self.voids.push(request.id);
+                return Outcome::Hold(Err(LedgerError::Database(sqlx::Error::PoolTimedOut)));
+            }
             let error = match self.apply(&ops).await {
-                Ok(mut outcomes) => return outcomes.pop().unwrap_or(Outcome::Done),
+                Ok(mut outcomes) => {
+                    *away = false;
+                    return outcomes.pop().unwrap_or(Outcome::Done);
+                }
                 Err(error) => error,
             };
-            match &ops[0] {
+            *away = is_passing(&error);
+            match &mut ops[0] {
                 Op::Hold(request) => {
-                    self.voids.push(request.id);
+                    // It may have been written all the same. A duplicate of somebody's hold was not, and must not release that.
+                    if in_doubt || *away {
+                        self.voids.push(request.id);
+                    }
                     return Outcome::Hold(Err(error));
                 }
-                Op::Settle(settlement) if is_passing(&error) => {
+                Op::Settle(settlement) if *away => {
                     tracing::error!(%error, request = %settlement.hold.id, "a charge waits for the database");
                     tokio::time::sleep(RETRY).await;
                 }
+                // The charge matters more than what is written about it.
+                Op::Settle(settlement) if settlement.entry.is_some() => {
+                    settlement.entry = None;
+                    tracing::error!(%error, request = %settlement.hold.id, "a charge is tried again without its entry");
+                }
                 Op::Settle(_) => return Outcome::Settled(Err(error)),
+                Op::Void(id) if *away => {
+                    self.voids.push(*id);
+                    return Outcome::Done;
+                }
                 Op::Void(_) | Op::Note(_) | Op::Checkpoint(..) => {
                     tracing::error!(%error, "a ledger record could not be written");
                     return Outcome::Done;
@@ -181,26 +134,35 @@ impl<J: Journal> Writer<J> {
         }
     }
 
+    /// Releases holds that nobody waits for. What fails because the database is away is tried again.
     async fn void_leftovers(&mut self) {
-        if self.voids.is_empty() {
+        let ops: Vec<Op<J::Entry>> = self.voids.drain(..).map(Op::Void).collect();
+        if ops.is_empty() || self.apply(&ops).await.is_ok() {
             return;
         }
-        let ops: Vec<Op<J::Entry>> = self.voids.iter().map(|id| Op::Void(*id)).collect();
-        match self.apply(&ops).await {
-            Ok(_) => self.voids.clear(),
-            Err(error) => tracing::warn!(%error, holds = self.voids.len(), "holds that nobody waits for could not be released yet"),
+        for op in &ops {
+            let Op::Void(id) = op else { continue };
+            match self.apply(std::slice::from_ref(op)).await {
+                Ok(_) => {}
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(%error, holds = ops.len(), "holds that nobody waits for could not be released yet");
+                    self.voids.extend(ops.iter().filter_map(|op| if let Op::Void(id) = op { Some(*id) } else { None }));
+                    return;
+                }
+                Err(error) => tracing::error!(%error, hold = %id, "a hold that nobody waits for cannot be released"),
+            }
         }
     }
 
     pub(super) async fn apply(&mut self, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
         let mut tx = self.db.write().await?;
-        let batch = Batch::new(&self.kit, self.node, &*self.journal, &self.known_meters);
+        let batch = Batch::new(&self.kit, self.node, &self.journal, &self.known_meters);
         let outcomes = batch.apply(&mut tx, ops).await?;
         tx.commit().await?;
         for (op, outcome) in ops.iter().zip(&outcomes) {
             match (op, outcome) {
                 (Op::Hold(_), Outcome::Hold(Ok(hold))) => drop(self.known_meters.insert(hold.key)),
-                (Op::Settle(settlement), Outcome::Settled(Ok(charge))) if charge.absorbed > Usd::ZERO => {
+                (Op::Settle(settlement), Outcome::Settled(Ok(Settled { charge, fresh: true }))) if charge.absorbed > Usd::ZERO => {
                     tracing::error!(request = %settlement.hold.id, user = %settlement.hold.user, absorbed = %charge.absorbed, "a request cost more than its customer could be charged");
                 }
                 _ => {}
@@ -232,23 +194,48 @@ impl<J: Journal> Writer<J> {
         };
         let ops: Vec<Op<J::Entry>> = rows.into_iter().map(settle).collect();
         let mut recovery = Recovery::default();
-        for outcome in self.apply(&ops).await? {
-            if let Outcome::Settled(Ok(charge)) = outcome {
+        for outcome in self.apply_each(&ops).await? {
+            if let Outcome::Settled(Ok(Settled { charge, fresh: true })) = outcome {
                 recovery.holds += 1;
                 recovery.charged += charge.charged;
             }
         }
         Ok(recovery)
     }
+
+    /// Applies all at once or, when one of them cannot be applied, all others.
+    async fn apply_each(&mut self, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
+        match self.apply(ops).await {
+            Err(error) if !is_passing(&error) => {}
+            done_or_away => return done_or_away,
+        }
+        let mut outcomes = Vec::with_capacity(ops.len());
+        for op in ops {
+            match self.apply(std::slice::from_ref(op)).await {
+                Ok(outcome) => outcomes.extend(outcome),
+                Err(error) if is_passing(&error) => return Err(error),
+                Err(error) => tracing::error!(%error, hold = ?op.hold_id(), "a hold cannot be recovered: somebody must look"),
+            }
+        }
+        Ok(outcomes)
+    }
 }
 
-/// Whether trying again can help: the database was away, busy, or broke off a deadlock.
+/// Whether trying again can help: the database was away, busy or full, or broke off a deadlock.
 fn is_passing(error: &LedgerError) -> bool {
+    use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
     match error {
-        LedgerError::Database(sqlx::Error::Database(error)) => {
-            error.code().is_none_or(|code| !code.starts_with("23") && code != "1555" && code != "2067" && code != "275")
-        }
-        LedgerError::Database(_) => true,
+        LedgerError::Database(sqlx::Error::Database(error)) => error.code().is_none_or(|code| is_passing_code(&code)),
+        LedgerError::Database(error) => matches!(error, Io(_) | PoolClosed | PoolTimedOut | Protocol(_) | Tls(_) | WorkerCrashed),
         _ => false,
+    }
+}
+
+/// PostgreSQL's codes have five letters, of which two name the class; SQLite's are numbers, whose low byte does.
+fn is_passing_code(code: &str) -> bool {
+    const BUSY_LOCKED_NOMEM_READONLY_INTERRUPT_IOERR_FULL_CANTOPEN_PROTOCOL: [u32; 9] = [5, 6, 7, 8, 9, 10, 13, 14, 15];
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => BUSY_LOCKED_NOMEM_READONLY_INTERRUPT_IOERR_FULL_CANTOPEN_PROTOCOL.contains(&(number & 0xff)),
+        _ => ["08", "25", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class)),
     }
 }

@@ -1,9 +1,10 @@
 //! The token that every form carries, so that another site cannot send it in a visitor's name.
 //!
-//! The session has one token. Each page shows it under a fresh mask, so that the length of compressed pages tells nothing about it.
+//! The token is a hash of the session's id, which only the browser and the server know: nothing needs to be kept for it, and it changes when
+//! the id does. Each page shows it under a fresh mask, so that the length of compressed pages tells nothing about it.
 
-use super::{Session, SessionError};
-use crate::kernel::Random;
+use super::{Session, SessionError, VISITOR};
+use crate::kernel::{Random, secrets};
 use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;
 
@@ -12,23 +13,19 @@ pub const FIELD: &str = "csrf";
 /// The header in which a script sends the token.
 pub const HEADER: &str = "x-csrf-token";
 
-const KEY: &str = "csrf";
 const BYTES: usize = 32;
 
-/// The token for a form in this session, which begins with the first form.
+/// The token for a form in this session. A visitor's session begins with their first form.
 ///
 /// # Errors
 /// The store's.
 pub async fn token(session: &Session, random: &Random) -> Result<String, SessionError> {
-    let secret = match kept(session).await? {
-        Some(secret) => secret,
-        None => {
-            let secret: [u8; BYTES] = random.bytes();
-            session.insert(KEY, BASE64URL_NOPAD.encode(&secret)).await?;
-            secret
-        }
-    };
+    if secret(session).await?.is_none() {
+        session.insert(VISITOR, true).await?;
+        session.save().await?;
+    }
     let mask: [u8; BYTES] = random.bytes();
+    let secret = secret(session).await?.unwrap_or_else(|| random.bytes());
     Ok(BASE64URL_NOPAD.encode(&[mask, xor(secret, mask)].concat()))
 }
 
@@ -37,13 +34,14 @@ pub async fn token(session: &Session, random: &Random) -> Result<String, Session
 /// # Errors
 /// The store's.
 pub async fn check(session: &Session, sent: &str) -> Result<bool, SessionError> {
-    let Some(secret) = kept(session).await? else { return Ok(false) };
-    Ok(unmask(sent).is_some_and(|sent| sent.ct_eq(&secret).into()))
+    let (Some(secret), Some(sent)) = (secret(session).await?, unmask(sent)) else { return Ok(false) };
+    Ok(sent.ct_eq(&secret).into())
 }
 
-async fn kept(session: &Session) -> Result<Option<[u8; BYTES]>, SessionError> {
-    let text: Option<String> = session.get(KEY).await?;
-    Ok(text.and_then(|text| BASE64URL_NOPAD.decode(text.as_bytes()).ok()).and_then(|bytes| bytes.try_into().ok()))
+async fn secret(session: &Session) -> Result<Option<[u8; BYTES]>, SessionError> {
+    // Reading it is what finds out that a session has ended: then it has no id any more.
+    session.get_value(VISITOR).await?;
+    Ok(session.id().map(|id| secrets::digest(&format!("farebox csrf {id}"))))
 }
 
 fn unmask(sent: &str) -> Option<[u8; BYTES]> {

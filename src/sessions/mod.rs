@@ -3,8 +3,8 @@
 //! What holds here:
 //! - The database has only the id's hash; the id is new after every log-in.
 //! - A session ends a fortnight after its last use, a month after log-in, when its person's `session_epoch` grows, and when the account is shut.
-//! - Visitors get a row when they are shown a form, not before; it is gone a day later.
-//! - A row is not rewritten for every page: its last use is noted every few minutes.
+//! - Nobody makes the database write by looking at pages: a visitor who is shown a form gets a cookie and no row, and a row's last use is
+//!   noted every few minutes only.
 //!
 //! Callers: `web` (who is it, is the form theirs), `app` (the layer, the sweep).
 
@@ -26,11 +26,13 @@ pub const COOKIE: &str = "farebox_session";
 pub const IDLE_MS: i64 = 14 * clock::DAY_MS;
 /// How long a session lasts at most.
 pub const ABSOLUTE_MS: i64 = 30 * clock::DAY_MS;
-/// How long a visitor's session lasts without use.
+/// How long what a visitor's session holds (a message for the next page) is kept.
 pub const VISITOR_IDLE_MS: i64 = clock::DAY_MS;
 
 const USER: &str = "user";
 const EPOCH: &str = "epoch";
+/// Holds the place of data in the session of a visitor who has nothing but the cookie.
+const VISITOR: &str = "visitor";
 
 /// The layer that gives every request its session. The cookie lasts as long as a session may at most; the row says when it ends.
 pub fn layer(store: Store, secure: bool) -> SessionManagerLayer<Store> {

@@ -1,11 +1,13 @@
 //! The sessions' rows.
 
-use super::{ABSOLUTE_MS, EPOCH, IDLE_MS, USER, VISITOR_IDLE_MS};
-use crate::db::{Conn, Db};
+use super::{ABSOLUTE_MS, EPOCH, IDLE_MS, USER, VISITOR, VISITOR_IDLE_MS};
+use crate::db::Db;
 use crate::kernel::{Clock, Random, secrets};
 use crate::statements;
 use async_trait::async_trait;
 use serde_json::Value;
+use sqlx::Any;
+use sqlx::any::AnyArguments;
 use time::OffsetDateTime;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
@@ -13,9 +15,11 @@ use tower_sessions::session_store::{Error, Result};
 
 statements! {
     INSERT = "INSERT INTO session (hash, user_id, epoch, data, created_at, seen_at, expires_at) VALUES ($1, $2, $3, $4, $5, $5, $6)";
-    LOAD = "SELECT s.data, s.seen_at, s.expires_at, s.user_id FROM session s LEFT JOIN users u ON u.id = s.user_id
-        WHERE s.hash = $1 AND s.expires_at > $2 AND (s.user_id IS NULL OR (u.session_epoch = s.epoch AND u.disabled_at IS NULL))";
+    LOAD = "SELECT s.data, s.seen_at, s.expires_at, s.user_id, s.epoch, u.session_epoch, u.disabled_at
+        FROM session s LEFT JOIN users u ON u.id = s.user_id WHERE s.hash = $1";
     SAVE = "UPDATE session SET data = $2, seen_at = $3, expires_at = CASE WHEN $4 < created_at + $5 THEN $4 ELSE created_at + $5 END WHERE hash = $1";
+    KEEP = "INSERT INTO session (hash, data, created_at, seen_at, expires_at) VALUES ($1, $2, $3, $3, $4)
+        ON CONFLICT (hash) DO UPDATE SET data = excluded.data, seen_at = excluded.seen_at, expires_at = excluded.expires_at WHERE session.user_id IS NULL";
     TOUCH = "UPDATE session SET seen_at = $2, expires_at = CASE WHEN $3 < created_at + $4 THEN $3 ELSE created_at + $4 END WHERE hash = $1";
     DELETE = "DELETE FROM session WHERE hash = $1";
     SWEEP = "DELETE FROM session WHERE expires_at <= $1";
@@ -49,27 +53,32 @@ impl Store {
         Ok(swept)
     }
 
-    async fn insert(&self, record: &Record) -> std::result::Result<(), Error> {
-        let (now, person) = (self.clock.now_ms(), Person::of(record));
-        let expires_at = now + idle_ms(person.user.is_some());
-        let query = sqlx::query(INSERT).bind(hash(&record.id)).bind(person.user).bind(person.epoch).bind(encode(record)?);
-        let mut tx = self.db.write().await.map_err(failed)?;
-        query.bind(now).bind(expires_at).execute(&mut *tx).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)
+    async fn find(&self, hash: &str) -> std::result::Result<Option<Row>, sqlx::Error> {
+        sqlx::query_as(LOAD).bind(hash).fetch_optional(&mut *self.db.read().await?).await
     }
 
-    async fn find(&self, conn: &mut Conn, hash: &str, now: i64) -> std::result::Result<Option<Row>, sqlx::Error> {
-        sqlx::query_as(LOAD).bind(hash).bind(now).fetch_optional(conn).await
-    }
-
-    async fn touch(&self, hash: &str, now: i64, expires_at: i64) -> std::result::Result<(), sqlx::Error> {
+    async fn write(&self, query: Query<'_>) -> std::result::Result<(), sqlx::Error> {
         let mut tx = self.db.write().await?;
-        sqlx::query(TOUCH).bind(hash).bind(now).bind(expires_at).bind(ABSOLUTE_MS).execute(&mut *tx).await?;
+        query.execute(&mut *tx).await?;
         tx.commit().await
+    }
+
+    async fn touch(&self, hash: &str, now: i64, logged_in: bool) -> std::result::Result<(), sqlx::Error> {
+        self.write(sqlx::query(TOUCH).bind(hash).bind(now).bind(now + idle_ms(logged_in)).bind(ABSOLUTE_MS)).await
     }
 }
 
-type Row = (String, i64, i64, Option<i64>);
+type Query<'a> = sqlx::query::Query<'a, Any, AnyArguments>;
+
+/// Data, last use, end; user and epoch of the session; epoch and end of the user.
+type Row = (String, i64, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+
+/// Whether a row's session goes on at `now`.
+fn goes_on(row: &Row, now: i64) -> bool {
+    let (_, _, expires_at, user, epoch, users_epoch, disabled_at) = row;
+    let person_agrees = user.is_none() || (users_epoch.is_some() && users_epoch == epoch && disabled_at.is_none());
+    *expires_at > now && person_agrees
+}
 
 /// Who is logged in, beside the data so that the database can tell when the session has ended.
 struct Person {
@@ -84,42 +93,66 @@ impl Person {
     }
 }
 
+/// Nothing that would have to be kept: the cookie's id is all there is.
+fn is_bare(record: &Record) -> bool {
+    record.data.keys().all(|key| key == VISITOR)
+}
+
 #[async_trait]
 impl SessionStore for Store {
     async fn create(&self, record: &mut Record) -> Result<()> {
         record.id = Id(i128::from_le_bytes(self.random.bytes()));
-        self.insert(record).await
+        if is_bare(record) {
+            return Ok(());
+        }
+        let (now, person) = (self.clock.now_ms(), Person::of(record));
+        let query = sqlx::query(INSERT).bind(hash(&record.id)).bind(person.user).bind(person.epoch).bind(encode(record)?);
+        self.write(query.bind(now).bind(now + idle_ms(person.user.is_some()))).await.map_err(failed)
     }
 
-    /// Changes a row that there is: a request that was under way while the session ended does not bring it back. Who it belongs to never
-    /// changes: a log-in begins another one.
+    /// Of somebody who is logged in it only changes a row that there is: a request that was under way while the session ended does not
+    /// bring it back. Whose it is never changes: a log-in begins another one.
     async fn save(&self, record: &Record) -> Result<()> {
-        let now = self.clock.now_ms();
-        let expires_at = now + idle_ms(Person::of(record).user.is_some());
-        let mut tx = self.db.write().await.map_err(failed)?;
-        let query = sqlx::query(SAVE).bind(hash(&record.id)).bind(encode(record)?).bind(now).bind(expires_at).bind(ABSOLUTE_MS);
-        query.execute(&mut *tx).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)
+        let (hash, now) = (hash(&record.id), self.clock.now_ms());
+        if Person::of(record).user.is_some() {
+            let query = sqlx::query(SAVE).bind(hash).bind(encode(record)?).bind(now).bind(now + IDLE_MS).bind(ABSOLUTE_MS);
+            return self.write(query).await.map_err(failed);
+        }
+        if !is_bare(record) {
+            return self.write(sqlx::query(KEEP).bind(hash).bind(encode(record)?).bind(now).bind(now + VISITOR_IDLE_MS)).await.map_err(failed);
+        }
+        match self.find(&hash).await.map_err(failed)? {
+            Some((_, _, _, None, ..)) => self.delete(&record.id).await,
+            _ => Ok(()),
+        }
     }
 
+    /// An id without a row is a visitor's. One whose row has ended is nobody's, and the next form gives the browser another.
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let (hash, now) = (hash(id), self.clock.now_ms());
-        let mut conn = self.db.read().await.map_err(failed)?;
-        let Some((data, seen_at, expires_at, user)) = self.find(&mut conn, &hash, now).await.map_err(failed)? else { return Ok(None) };
-        drop(conn);
+        let Some(row) = self.find(&hash).await.map_err(failed)? else { return visitor(*id, now).map(Some) };
+        if !goes_on(&row, now) {
+            return Ok(None);
+        }
+        let (data, seen_at, expires_at, user, ..) = row;
         if now - seen_at >= TOUCH_EVERY_MS {
-            self.touch(&hash, now, now + idle_ms(user.is_some())).await.map_err(failed)?;
+            self.touch(&hash, now, user.is_some()).await.map_err(failed)?;
         }
         let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
-        let expiry_date = OffsetDateTime::from_unix_timestamp(expires_at / 1000).map_err(|error| Error::Decode(error.to_string()))?;
-        Ok(Some(Record { id: *id, data, expiry_date }))
+        Ok(Some(Record { id: *id, data, expiry_date: moment(expires_at)? }))
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
-        let mut tx = self.db.write().await.map_err(failed)?;
-        sqlx::query(DELETE).bind(hash(id)).execute(&mut *tx).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)
+        self.write(sqlx::query(DELETE).bind(hash(id))).await.map_err(failed)
     }
+}
+
+fn visitor(id: Id, now: i64) -> Result<Record> {
+    Ok(Record { id, data: [(VISITOR.to_owned(), Value::Bool(true))].into(), expiry_date: moment(now + VISITOR_IDLE_MS)? })
+}
+
+fn moment(ms: i64) -> Result<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(ms / 1000).map_err(|error| Error::Decode(error.to_string()))
 }
 
 fn idle_ms(logged_in: bool) -> i64 {

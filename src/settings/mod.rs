@@ -88,7 +88,14 @@ impl SiteName {
 
 /// The settings in memory. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot(Arc<ArcSwap<Settings>>);
+pub struct Snapshot(Arc<ArcSwap<Read>>);
+
+/// What was read, and at which revision or a later one.
+#[derive(Debug, Default)]
+struct Read {
+    settings: Arc<Settings>,
+    revision: i64,
+}
 
 impl Snapshot {
     /// Reads the settings for the first time.
@@ -103,7 +110,12 @@ impl Snapshot {
 
     /// The settings of this moment.
     pub fn now(&self) -> Arc<Settings> {
-        self.0.load_full()
+        Arc::clone(&self.0.load().settings)
+    }
+
+    /// The revision of [`Topic::Settings`] that the snapshot has at least.
+    pub fn revision(&self) -> i64 {
+        self.0.load().revision
     }
 
     /// Reads the settings again: when the revision of [`Topic::Settings`] has grown, and at once after a change of our own.
@@ -112,12 +124,15 @@ impl Snapshot {
     /// The database's; the snapshot stays as it was.
     pub async fn refresh(&self, db: &Db) -> Result<(), sqlx::Error> {
         let mut settings = Settings::default();
-        for (name, value) in store::all(&mut *db.read().await?).await? {
+        let mut conn = db.read().await?;
+        // Before the rows: what changes in between is read again at the next revision.
+        let revision = revision::current(&mut conn).await?.of(Topic::Settings);
+        for (name, value) in store::all(&mut conn).await? {
             if name == Name::SiteName.key() {
                 settings.site_name = value;
             }
         }
-        self.0.store(Arc::new(settings));
+        self.0.store(Arc::new(Read { settings: Arc::new(settings), revision }));
         Ok(())
     }
 }

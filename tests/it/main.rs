@@ -1,6 +1,7 @@
 //! The integration tests: one program, so that it links once.
 
 mod accounts;
+mod architecture;
 mod catalog;
 mod channels;
 mod database;
@@ -8,8 +9,10 @@ mod gift_cards;
 mod harness;
 mod jobs;
 mod keys;
+mod ledger;
 mod mail;
 mod relay;
 mod revision;
 mod sessions;
 mod setup;
+mod statements;

@@ -9,7 +9,6 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use farebox::accounts::User;
 use farebox::i18n::Lang;
-use farebox::kernel::clock::DAY_MS;
 use farebox::kernel::{Kit, secrets};
 use farebox::sessions::{self, ABSOLUTE_MS, IDLE_MS, Session, Store, VISITOR_IDLE_MS, csrf};
 use http_body_util::BodyExt;
@@ -17,7 +16,7 @@ use tower::ServiceExt;
 
 const MINUTE: i64 = 60_000;
 
-/// A site of five pages and one visitor who keeps its cookie.
+/// A small site and one visitor who keeps its cookie.
 struct Browser {
     site: Router,
     cookie: Option<String>,
@@ -43,6 +42,8 @@ impl Browser {
                 "/send/{token}",
                 get(|session: Extension<Session>, Path(token): Path<String>| async move { csrf::check(&session, &token).await.unwrap().to_string() }),
             )
+            .route("/leave/{text}", get(|session: Extension<Session>, Path(text): Path<String>| async move { session.insert("text", text).await.unwrap() }))
+            .route("/read", get(|session: Extension<Session>| async move { session.remove::<String>("text").await.unwrap().unwrap_or("nothing".into()) }))
             .with_state(Pages { kit: shop.kit.clone(), user: user.clone() })
             .layer(sessions::layer(store, secure));
         Self { site, cookie: None, set_cookie: None }
@@ -87,14 +88,22 @@ fn id(user: &User) -> String {
 }
 
 #[tokio::test]
-async fn a_visitor_without_a_form_has_no_row_and_no_cookie() {
+async fn a_visitor_gets_a_cookie_with_the_first_form_and_a_row_with_the_first_message() {
     let (shop, ada) = shop_and_ada().await;
     let mut browser = Browser::visit(&shop, &ada, true);
     browser.get("/static").await;
     assert_eq!(browser.get("/who").await, "None");
     assert_eq!((browser.set_cookie.as_deref(), shop.count("session").await), (None, 0));
-    browser.get("/form").await;
-    assert!(browser.cookie.is_some() && shop.count("session").await == 1);
+    let token = browser.get("/form").await;
+    let cookie = browser.cookie.clone();
+    assert!(cookie.is_some() && shop.count("session").await == 0);
+    assert_eq!(browser.get(&format!("/send/{token}")).await, "true");
+    assert_eq!(browser.get("/read").await, "nothing");
+    browser.get("/leave/hello").await;
+    assert_eq!(shop.count("session").await, 1);
+    assert_eq!((browser.get("/read").await, browser.get("/read").await), ("hello".into(), "nothing".into()));
+    assert_eq!((shop.count("session").await, browser.get("/form").await == token), (0, false));
+    assert_eq!(browser.cookie, cookie, "it is the same session");
 }
 
 #[tokio::test]
@@ -102,7 +111,7 @@ async fn the_cookie_is_for_this_site_s_pages_only_and_its_id_is_kept_as_a_hash()
     let (shop, ada) = shop_and_ada().await;
     for secure in [true, false] {
         let mut browser = Browser::visit(&shop, &ada, secure);
-        browser.get("/form").await;
+        browser.get("/log-in").await;
         let set = browser.set_cookie.clone().unwrap();
         assert!(set.starts_with("farebox_session=") && set.contains("HttpOnly") && set.contains("SameSite=Lax") && set.contains("Path=/"), "{set}");
         assert_eq!(set.contains("Secure"), secure, "{set}");
@@ -174,17 +183,17 @@ async fn a_session_ends_a_fortnight_after_its_last_use_and_a_month_after_log_in(
 }
 
 #[tokio::test]
-async fn a_visitor_s_session_ends_after_a_day_and_the_sweep_removes_what_has_ended() {
+async fn what_a_visitor_left_is_kept_for_a_day_and_the_sweep_removes_what_has_ended() {
     let (shop, ada) = shop_and_ada().await;
     let store = Store::new(shop.test.db.clone(), shop.kit.clock.clone(), shop.kit.random.clone());
     let mut browser = Browser::visit(&shop, &ada, true);
-    let token = browser.get("/form").await;
+    browser.get("/leave/hello").await;
     let mut customer = browser.same_site();
     customer.get("/log-in").await;
     shop.kit.clock.advance(VISITOR_IDLE_MS - 1);
     assert_eq!(store.sweep().await.unwrap(), 0);
     shop.kit.clock.advance(1);
-    assert_eq!(browser.get(&format!("/send/{token}")).await, "false");
+    assert_eq!(browser.get("/read").await, "nothing");
     assert_eq!((store.sweep().await.unwrap(), shop.count("session").await), (1, 1));
     assert_eq!(customer.get("/who").await, id(&ada));
 }
@@ -215,6 +224,8 @@ async fn a_reset_password_and_a_shut_account_end_every_session() {
     shop.accounts.request_reset(&email("ada@example.com"), Lang::En, SOURCE).await.unwrap();
     shop.accounts.reset(&shop.last_mail().await.token(), &password("a better password"), SOURCE).await.unwrap();
     assert_eq!(browser.get("/who").await, "None");
+    let token = browser.get("/form").await;
+    assert_eq!(browser.get(&format!("/send/{token}")).await, "true", "the browser begins another one");
 
     let ada = shop.accounts.log_in(&typed("ada@example.com", "a better password"), SOURCE).await.unwrap();
     let mut browser = Browser::visit(&shop, &ada, true);
@@ -238,8 +249,9 @@ async fn a_request_that_was_under_way_does_not_bring_an_ended_session_back() {
     let record = store.load(&session.id().unwrap()).await.unwrap().unwrap();
     session.flush().await.unwrap();
     store.save(&record).await.unwrap();
-    assert!(store.load(&record.id).await.unwrap().is_none());
-    assert!(shop.count("session").await == 0 && shop.kit.clock.now_ms() > DAY_MS);
+    assert_eq!(shop.count("session").await, 0);
+    let after = Session::new(Some(record.id), std::sync::Arc::new(store), None);
+    assert_eq!(sessions::user(&after).await.unwrap(), None);
 }
 
 #[tokio::test]

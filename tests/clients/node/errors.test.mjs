@@ -60,6 +60,13 @@ test("an exhausted key is a 402 that says so", async () => {
   }
 });
 
+test("a prompt that costs more than the balance is a 402 and free", async () => {
+  const start = await spentNanos(shop);
+  const error = await fails(ask(client, { messages: [{ role: "user", content: "word ".repeat(2_500_000) }] }), OpenAI.APIError);
+  assert.deepEqual([error.status, error.code, error.type], [402, "insufficient_quota", "insufficient_quota"]);
+  assert.equal(await spentNanos(shop), start);
+});
+
 test("what the upstream says of itself stays inside", async () => {
   const start = await spentNanos(shop);
   const error = await fails(ask(client, { messages: [{ role: "user", content: "Hi [[500]]" }] }), OpenAI.InternalServerError);

@@ -59,6 +59,16 @@ def test_an_exhausted_key_is_a_402_that_says_so(shop, client):
     assert spent(shop) == before
 
 
+def test_a_prompt_that_costs_more_than_the_balance_is_a_402_and_free(shop, client):
+    before = spent(shop)
+    with pytest.raises(openai.APIStatusError) as caught:
+        ask(client, messages=[{"role": "user", "content": "word " * 2_500_000}])
+    assert caught.value.status_code == 402
+    assert type(caught.value) is openai.APIStatusError
+    assert (caught.value.code, caught.value.type) == ("insufficient_quota", "insufficient_quota")
+    assert spent(shop) == before
+
+
 def test_a_customer_without_money_gets_a_402_until_a_gift_card_is_redeemed(shop, client):
     visitor, account = Visitor(shop), {"email": "new@example.com", "password": "long enough to be a good one"}
     visitor.sign_up(**account)

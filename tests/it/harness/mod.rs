@@ -4,6 +4,7 @@ pub mod app;
 pub mod db;
 pub mod people;
 pub mod shop;
+pub mod source;
 
 pub use app::TestApp;
 pub use db::TestDb;
