@@ -18,30 +18,18 @@ pub const MAX_TEXT: usize = 100_000;
 /// The largest body that a form may have.
 pub const MAX_BODY: usize = 512 * 1024;
 
-/// A form that carries no token, since it stands on pages that begin no session: the language switch. It must still come from
-/// a page of ours.
-pub struct Unsigned(pub Form);
-
-impl FromRequest<Site> for Unsigned {
+impl FromRequest<Site> for Form {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _site: &Site) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, site: &Site) -> Result<Self, Problem> {
+        let session: Session = request.extract_parts_with_state(site).await.map_err(|(_, why)| Problem::internal(why))?;
         let (parts, body) = request.into_parts();
         if !origin::is_ours(&parts.headers) {
             return Err(Problem::Stale);
         }
         let lang = visit::of(&parts)?.lang;
         let body: Bytes = to_bytes(body, MAX_BODY).await.map_err(|_| Problem::TooLarge)?;
-        Ok(Self(Form::parse(lang, &body)))
-    }
-}
-
-impl FromRequest<Site> for Form {
-    type Rejection = Problem;
-
-    async fn from_request(mut request: Request, site: &Site) -> Result<Self, Problem> {
-        let session: Session = request.extract_parts_with_state(site).await.map_err(|(_, why)| Problem::internal(why))?;
-        let Unsigned(form) = Unsigned::from_request(request, site).await?;
+        let form = Form::parse(lang, &body);
         if csrf::check(&session, form.raw(csrf::FIELD)).await? { Ok(form) } else { Err(Problem::Stale) }
     }
 }

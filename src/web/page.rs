@@ -270,7 +270,7 @@ impl Page {
     }
 }
 
-/// The context of a page without forms.
+/// The context of a page, without what its session has: the token of its forms, what happened last.
 pub fn context(site: &Site, visit: &Visit) -> Page {
     Page {
         lang: visit.lang,

@@ -13,15 +13,7 @@ use axum::http::{Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use tower_sessions::Session;
 
-/// Anybody, on a page without forms.
-pub struct Anybody {
-    /// What the template knows.
-    pub page: Page,
-    /// Who it is, when logged in.
-    pub user: Option<User>,
-}
-
-/// Anybody, on a page with a form: their session begins.
+/// Anybody.
 pub struct Guest {
     /// What the template knows.
     pub page: Page,
@@ -82,29 +74,16 @@ fn log_in_link(next: &str) -> String {
     format!("/log-in?{query}")
 }
 
-async fn session(parts: &mut Parts, site: &Site) -> Result<Session, Problem> {
-    Session::from_request_parts(parts, site).await.map_err(|(_, why)| Problem::internal(why))
-}
-
-impl FromRequestParts<Site> for Anybody {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
-        let visit = visit::of(parts)?;
-        let mut page = page::context(site, &visit);
-        page.flashes = flash::take(&session(parts, site).await?).await?;
-        Ok(Self { page, user: visit.user.clone() })
-    }
-}
-
 impl FromRequestParts<Site> for Guest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
-        let Anybody { mut page, user } = Anybody::from_request_parts(parts, site).await?;
-        let session = session(parts, site).await?;
+        let visit = visit::of(parts)?;
+        let session = Session::from_request_parts(parts, site).await.map_err(|(_, why)| Problem::internal(why))?;
+        let mut page = page::context(site, &visit);
+        page.flashes = flash::take(&session).await?;
         page.csrf = csrf::token(&session, &site.kit.random).await?;
-        Ok(Self { page, user, session, source: visit::of(parts)?.source.clone() })
+        Ok(Self { page, user: visit.user.clone(), session, source: visit.source.clone() })
     }
 }
 

@@ -16,3 +16,4 @@ mod revision;
 mod sessions;
 mod setup;
 mod statements;
+mod web;

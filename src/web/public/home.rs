@@ -4,7 +4,7 @@ use super::views::{Home, ModelRow};
 use crate::web::error::Answer;
 use crate::web::page::render;
 use crate::web::snippets::quick_start;
-use crate::web::who::Anybody;
+use crate::web::who::Guest;
 use crate::web::{Problem, Site};
 use axum::extract::State;
 
@@ -12,7 +12,7 @@ use axum::extract::State;
 pub const EXAMPLE_KEY: &str = "sk-...";
 
 /// `GET /`
-pub async fn show(State(site): State<Site>, Anybody { page, .. }: Anybody) -> Answer {
+pub async fn show(State(site): State<Site>, Guest { page, .. }: Guest) -> Answer {
     let now = site.now();
     let on_sale = site.catalog.iter().filter(|model| model.enabled);
     let models: Vec<ModelRow> = on_sale.filter_map(|model| Some(ModelRow { name: model.name.clone(), prices: model.prices_at(now)? })).collect();

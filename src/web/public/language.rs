@@ -2,16 +2,15 @@
 
 use crate::i18n::Lang;
 use crate::web::error::{Answer, Problem};
-use crate::web::form::Unsigned;
 use crate::web::visit::LANGUAGE_COOKIE;
-use crate::web::who::{Anybody, local};
-use crate::web::{Site, public};
+use crate::web::who::{Guest, local};
+use crate::web::{Form, Site, public};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect};
 
 /// `POST /language`: in a cookie, and in the account of who is logged in.
-pub async fn switch(State(site): State<Site>, Anybody { user, .. }: Anybody, Unsigned(form): Unsigned) -> Answer {
+pub async fn switch(State(site): State<Site>, Guest { user, .. }: Guest, form: Form) -> Answer {
     let lang = Lang::parse(form.text("language")).ok_or(Problem::BadRequest)?;
     if let Some(user) = user {
         site.accounts.set_lang(user.id, lang).await.map_err(public::problem)?;
