@@ -10,7 +10,7 @@ from machine import Failure
 
 
 class Forms(HTMLParser):
-    """The forms of a page: where each goes, and what it sends when nothing is changed."""
+    """The forms of a page: where each goes, and its fields with what they send when nothing is changed (None: nothing)."""
 
     def __init__(self, page):
         super().__init__()
@@ -26,9 +26,8 @@ class Forms(HTMLParser):
             return
         fields, name = self.found[-1][1], given.get("name")
         if tag == "input" and name:
-            ticked = given.get("type") not in ("checkbox", "radio") or "checked" in given
-            if ticked:
-                fields[name] = given.get("value") or ""
+            sends = given.get("type") not in ("checkbox", "radio") or "checked" in given
+            fields[name] = given.get("value") or "" if sends else None
         elif tag == "textarea" and name:
             fields[name], self._area = "", name
         elif tag == "select" and name:
@@ -73,4 +72,4 @@ class Visitor:
         unknown = [name for name in typed if name not in forms[0]]
         if unknown:
             raise Failure(f"the form to {action} has no field {unknown}; it has {list(forms[0])}")
-        return self.open(action, {**forms[0], **typed})
+        return self.open(action, {name: value for name, value in {**forms[0], **typed}.items() if value is not None})

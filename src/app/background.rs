@@ -91,5 +91,8 @@ pub(super) async fn refresh(app: &App) -> Result<(), sqlx::Error> {
     if revisions.of(Topic::Channels) != app.channels.revision() {
         app.channels.refresh(&app.db).await?;
     }
-    app.settings.refresh(&app.db).await
+    if revisions.of(Topic::Settings) != app.settings.revision() {
+        app.settings.refresh(&app.db).await?;
+    }
+    Ok(())
 }

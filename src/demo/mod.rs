@@ -61,6 +61,8 @@ const OFFERS: &[Offer] = &[
 
 /// The key that the shop sends to the simulated provider.
 const UPSTREAM_KEY: &str = "upstream-demo-key";
+/// How many requests the simulated provider remembers: a demo may run for days.
+const DEMO_MEMORY: usize = 100;
 /// What the demo's customer begins with.
 const OPENING_CREDIT: Usd = Usd::dollars(5);
 const GIFT_CARDS: i64 = 3;
@@ -71,7 +73,7 @@ const GIFT_CARD: Usd = Usd::dollars(10);
 /// # Errors
 /// When no port can be opened.
 pub async fn start_upstream() -> Result<Upstream, StartError> {
-    Upstream::start(Options { key: Some(UPSTREAM_KEY.to_owned()), pace: Pace::REAL, ..Options::default() }).await
+    Upstream::start(Options { key: Some(UPSTREAM_KEY.to_owned()), pace: Pace::REAL, remember: DEMO_MEMORY, ..Options::default() }).await
 }
 
 /// Fills an empty shop: an owner, a customer with credit and a key, models with prices, a channel, gift cards.

@@ -41,6 +41,11 @@ impl Size {
         self.cap().min(FLOOR)
     }
 
+    /// The output tokens that all choices together can have.
+    pub fn output_cap(&self) -> u64 {
+        self.output(self.cap())
+    }
+
     fn output(&self, per_choice: u64) -> u64 {
         per_choice.saturating_mul(self.choices)
     }
@@ -48,7 +53,7 @@ impl Size {
     /// The worst case, from the bytes alone: cheap to know, and more than the request can cost.
     pub fn worst_case(&self, prices: &Prices) -> Usd {
         let input = self.bytes.saturating_add(self.media_parts.saturating_mul(MEDIA_BOUND));
-        money::cost(&[(input, prices.dearest_input()), (self.output(self.cap()), prices.output)])
+        money::cost(&[(input, prices.dearest_input()), (self.output_cap(), prices.output)])
     }
 
     /// Less than this on the balance, and there is no use in looking closer.
@@ -65,7 +70,7 @@ impl Size {
     /// not at all.
     pub fn fit(&self, prices: &Prices, held: Usd, input: u64) -> Fit {
         let dearest = prices.dearest_input();
-        if money::cost(&[(input, dearest), (self.output(self.cap()), prices.output)]) <= held {
+        if money::cost(&[(input, dearest), (self.output_cap(), prices.output)]) <= held {
             return Fit::AsAsked;
         }
         // In nano-dollars times a million, so that nothing is rounded before the division.

@@ -47,6 +47,8 @@ pub(super) struct Charge {
     hold: Option<Hold>,
     pub(super) channel: Option<Id>,
     pub(super) first_byte_ms: Option<i64>,
+    /// The most output tokens that the upstream was asked for, all choices together.
+    pub(super) output_cap: u64,
     /// An upstream was asked: from here on at least the input is charged when the client leaves.
     pub(super) dispatched: bool,
     settled: bool,
@@ -54,8 +56,8 @@ pub(super) struct Charge {
 
 impl Charge {
     /// Takes charge of a hold; none when the model costs nothing.
-    pub(super) fn new(relay: Relay, call: Arc<Call>, hold: Option<Hold>) -> Self {
-        Self { relay, call, hold, channel: None, first_byte_ms: None, dispatched: false, settled: false }
+    pub(super) fn new(relay: Relay, call: Arc<Call>, hold: Option<Hold>, output_cap: u64) -> Self {
+        Self { relay, call, hold, channel: None, first_byte_ms: None, output_cap, dispatched: false, settled: false }
     }
 
     /// The relay that serves it.

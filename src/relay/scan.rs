@@ -18,7 +18,7 @@ pub(super) enum Broken {
     Garbage,
     /// Usage that cannot be.
     AbsurdUsage,
-    /// The upstream sent an error event, which was passed on.
+    /// The upstream sent an error event. Its words may name the upstream, so the client gets ours instead.
     UpstreamError,
 }
 
@@ -53,7 +53,6 @@ enum Verdict {
     Drop,
     Done,
     Broken(Broken),
-    Error,
 }
 
 impl Scanner {
@@ -90,11 +89,6 @@ impl Scanner {
                     passed.broken = Some(broken);
                     break;
                 }
-                Verdict::Error => {
-                    out.take(range);
-                    passed.broken = Some(Broken::UpstreamError);
-                    break;
-                }
             }
         }
         passed.forward = out.finish();
@@ -126,7 +120,7 @@ impl Scanner {
             UsageReport::Absent => {}
         }
         match (chunk.error, chunk.usage_only, self.include_usage) {
-            (true, ..) => Verdict::Error,
+            (true, ..) => Verdict::Broken(Broken::UpstreamError),
             (_, true, true) => Verdict::KeepBack,
             (_, true, false) => Verdict::Drop,
             _ => Verdict::Forward,
@@ -249,9 +243,9 @@ mod tests {
         assert_eq!(broken("<html>").3, Some(Broken::Garbage));
         assert_eq!(broken("{\"usage\": oops}").3, Some(Broken::Garbage));
         assert_eq!(broken("{\"choices\":[],\"usage\":{\"prompt_tokens\":-3}}").3, Some(Broken::AbsurdUsage));
-        let (_, out, _, why) = broken("{\"error\":{\"message\":\"overloaded\"}}");
+        let (_, out, _, why) = broken("{\"error\":{\"message\":\"org-upstream is overloaded\"}}");
         assert_eq!(why, Some(Broken::UpstreamError));
-        assert!(out.ends_with("\"overloaded\"}}\n\n"));
+        assert_eq!(out, TEXT, "the upstream's own words stay here");
         let mut scanner = Scanner::new(false);
         let endless = Bytes::from(vec![b'x'; 1 << 20]);
         assert!((0..16).any(|_| scanner.push(endless.clone()).broken == Some(Broken::TooLong)));

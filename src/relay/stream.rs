@@ -3,6 +3,7 @@
 //! body is dropped, and what had been delivered is charged.
 
 use super::charge::{Charge, Ending, Used};
+use super::count;
 use super::dispatch::broken_why;
 use super::error::ApiError;
 use super::scan::{self, Scanner};
@@ -21,6 +22,8 @@ use tokio::time::{Instant, Sleep};
 
 /// A silent upstream's client gets a comment this often, so that no proxy between gives up.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How many events or tokens over the cap are forgiven: tokenizers differ, and some events carry no text.
+const CAP_GRACE: u64 = 64;
 /// Delivered events are reduced to their text when they pass this many bytes.
 const REDUCE_AT: usize = 64 * 1024;
 
@@ -57,6 +60,11 @@ impl Delivered {
         self.events.clear();
     }
 
+    fn count_text(&mut self, model: &str) -> u64 {
+        self.reduce();
+        count::text(model, &self.text)
+    }
+
     fn take_text(&mut self) -> String {
         self.reduce();
         std::mem::take(&mut self.text)
@@ -70,6 +78,8 @@ pub(super) struct StreamBody {
     scanner: Scanner,
     charge: Option<Charge>,
     delivered: Delivered,
+    /// How many events make it worth counting whether the cap was kept.
+    review_at: u64,
     state: State,
     idle_timeout: Duration,
     checkpoint_every: Duration,
@@ -84,12 +94,14 @@ impl StreamBody {
         let config = &charge.relay().config;
         let now = Instant::now();
         let (idle_timeout, checkpoint_every) = (config.idle_timeout, config.checkpoint_every);
+        let review_at = charge.output_cap.saturating_add(CAP_GRACE);
         Self {
             upstream: Box::pin(reqwest::Body::from(response)),
             first: Some(first),
             scanner: Scanner::new(charge.call.request.include_usage),
             charge: Some(charge),
             delivered: Delivered::default(),
+            review_at,
             state: State::Flowing,
             idle_timeout,
             checkpoint_every,
@@ -132,9 +144,8 @@ impl StreamBody {
         self.finish(None, tail);
     }
 
-    fn break_off(&mut self, why: &str, told_already: bool) {
-        let tail = if told_already { Bytes::new() } else { error_event(&ApiError::stream_broke()) };
-        self.finish(Some(why.to_owned()), tail);
+    fn break_off(&mut self, why: &str) {
+        self.finish(Some(why.to_owned()), error_event(&ApiError::stream_broke()));
     }
 
     /// Takes a piece of the upstream's stream and returns what the client gets of it.
@@ -144,11 +155,26 @@ impl StreamBody {
         if passed.done {
             self.complete();
         } else if let Some(broken) = passed.broken {
-            self.break_off(broken_why(broken), broken == scan::Broken::UpstreamError);
+            self.break_off(broken_why(broken));
+        } else if self.is_beyond_cap() {
+            self.break_off("it gave more output than was asked for");
         } else {
             self.checkpoint();
         }
         passed.forward
+    }
+
+    /// Whether the upstream ignores the output cap, as one does whose stream never ends. An event is usually a token, but may be less:
+    /// only when there are more events than tokens were asked for is the text counted.
+    fn is_beyond_cap(&mut self) -> bool {
+        if self.delivered.count < self.review_at {
+            return false;
+        }
+        let Some(charge) = &self.charge else { return false };
+        let (model, cap) = (&charge.call.request.model, charge.output_cap);
+        let counted = self.delivered.count_text(model);
+        self.review_at = self.delivered.count + cap.saturating_sub(counted).max(CAP_GRACE);
+        counted > cap.saturating_add(cap / 10).saturating_add(CAP_GRACE)
     }
 
     /// Each event is about a token: good enough for what recovery charges.
@@ -172,7 +198,7 @@ impl StreamBody {
             ready!(self.alarm.as_mut().poll(cx));
             let now = Instant::now();
             if now >= self.last_byte + self.idle_timeout {
-                self.break_off("it went silent", false);
+                self.break_off("it went silent");
                 return Poll::Ready(None);
             }
             let comment = now >= self.last_sent + KEEP_ALIVE;
@@ -195,11 +221,11 @@ impl StreamBody {
         match self.upstream.as_mut().poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(frame.into_data().map_or_else(|_| Bytes::new(), |piece| self.take(piece))),
             Poll::Ready(Some(Err(_))) => {
-                self.break_off("the connection broke", false);
+                self.break_off("the connection broke");
                 Poll::Ready(Bytes::new())
             }
             Poll::Ready(None) => {
-                self.break_off("it ended without [DONE]", false);
+                self.break_off("it ended without [DONE]");
                 Poll::Ready(Bytes::new())
             }
             Poll::Pending => self.poll_silence(cx).map(Option::unwrap_or_default),

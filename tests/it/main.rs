@@ -4,6 +4,7 @@ mod accounts;
 mod architecture;
 mod catalog;
 mod channels;
+mod crash;
 mod database;
 mod gift_cards;
 mod harness;

@@ -5,7 +5,7 @@ use crate::harness::shop::{PASSWORD, SOURCE, email, password, typed};
 use farebox::accounts::{AccountError, Claim, LinkError, Role};
 use farebox::db::revision::{self, Topic};
 use farebox::i18n::Lang;
-use farebox::settings::{self, BadSiteName, SiteName};
+use farebox::settings::{self, BadSiteName, Name, SiteName};
 use futures_util::future::join_all;
 
 fn claim(n: usize) -> Claim {
@@ -67,6 +67,23 @@ async fn a_new_name_reaches_other_nodes_through_the_revision() {
     assert_eq!(other.now().site_name, "Farebox");
     other.refresh(&shop.test.db).await.unwrap();
     assert_eq!((other.now().site_name.as_str(), other.revision()), ("令牌商店", before + 1));
+}
+
+#[tokio::test]
+async fn a_row_that_twenty_take_at_once_is_taken_by_one() {
+    let shop = Shop::open().await;
+    let mut tx = shop.test.db.write().await.unwrap();
+    settings::put(&mut tx, 1, Name::SetupToken, "hash").await.unwrap();
+    tx.commit().await.unwrap();
+    let take = async |value| {
+        let mut tx = shop.test.db.write().await.unwrap();
+        let taken = settings::take(&mut tx, Name::SetupToken, value).await.unwrap();
+        tx.commit().await.unwrap();
+        taken
+    };
+    assert!(!take("another hash").await);
+    let taken = join_all((0..20).map(|_| take("hash"))).await;
+    assert_eq!(taken.iter().filter(|taken| **taken).count(), 1);
 }
 
 #[test]

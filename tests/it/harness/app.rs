@@ -18,7 +18,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-const APP_SECRET: &str = "5d1f0c7b2e9a48d36f80b1c4e7a2953d6c0f8e1b4a7d2395c8e6f1a0b3d4c597";
+pub const APP_SECRET: &str = "5d1f0c7b2e9a48d36f80b1c4e7a2953d6c0f8e1b4a7d2395c8e6f1a0b3d4c597";
 
 /// A shop that serves.
 pub struct TestApp {

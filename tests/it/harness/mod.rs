@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub mod app;
+pub mod child;
 pub mod db;
 pub mod people;
 pub mod shop;
