@@ -4,6 +4,7 @@ mod corruption;
 mod failures;
 mod idempotency;
 mod model;
+mod outage;
 mod property;
 mod races;
 mod recovery;
@@ -31,6 +32,11 @@ pub struct Note {
 pub struct Notes(Arc<Mutex<Vec<(Note, Charge)>>>);
 
 impl Notes {
+    /// How many entries were written, those included that a broken commit took back.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
     /// The entries about one request.
     pub fn of(&self, id: Id) -> Vec<(Note, Charge)> {
         self.0.lock().unwrap().iter().filter(|(note, _)| note.id == id).cloned().collect()
