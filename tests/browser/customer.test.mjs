@@ -138,6 +138,10 @@ test("what cannot be is said next to the field, and what was typed is kept", asy
   await page.getByLabel("Gift card code").fill("not a code");
   await page.getByRole("button", { name: "Redeem" }).click();
   await page.getByText("This is not a gift card code.").first().waitFor();
+  await page.getByRole("button", { name: "简体中文" }).click();
+  await page.getByRole("heading", { level: 1, name: "控制台" }).waitFor();
+  await page.getByRole("button", { name: "English" }).click();
+  await page.getByRole("heading", { level: 1, name: "Dashboard" }).waitFor();
   await context.close();
 });
 
@@ -209,6 +213,22 @@ test("theme and language stay as chosen, the keyboard is enough", async () => {
   await menu.waitFor();
   await page.keyboard.press("Escape");
   await menu.waitFor({ state: "hidden" });
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test("older requests are added below the latest", async () => {
+  const { context, page, complaints } = await visitor(browser, shop);
+  for (let calls = 0; calls < 60; calls += 10) {
+    await Promise.all(Array.from({ length: 10 }, () => callModel(shop, shop.key, "demo-mini", "Hi [[tokens=1]]")));
+  }
+  await logIn(page, shop.customer, "/account/requests");
+  const rows = page.locator("#requests tbody tr");
+  assert.equal(await rows.count(), 50);
+  await page.getByRole("link", { name: "Show older ones" }).click();
+  await waitFor(async () => (await rows.count()) === 60, "the older ones");
+  assert.equal(await page.getByRole("link", { name: "Show older ones" }).count(), 0);
+  assert.equal(await page.locator("#requests time[data-local]").count(), 0);
   assert.deepEqual(complaints, []);
   await context.close();
 });

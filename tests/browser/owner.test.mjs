@@ -165,6 +165,20 @@ test("an account that is switched off is out at once, everywhere", async () => {
   await customer.context.close();
 });
 
+test("people are found while their address is being typed", async () => {
+  const { page } = owner;
+  await page.goto("/admin/users");
+  const found = page.locator("#results tbody tr");
+  assert.equal(await found.count(), 2);
+  await page.getByLabel("E-mail address contains").pressSequentially("cust");
+  await waitFor(async () => (await found.count()) === 1, "only the customer is left");
+  assert.ok((await found.textContent()).includes(shop.customer.email));
+  assert.equal(await page.locator("#results time[data-local]").count(), 0, "what arrives later is in the visitor's zone too");
+  await page.getByLabel("E-mail address contains").pressSequentially("nobody");
+  await page.getByText("Nobody was found.").waitFor();
+  assert.match(page.url(), /q=custnobody/, "the address can be kept");
+});
+
 test("the shop's name is everywhere at once", async () => {
   const { page } = owner;
   await page.goto("/admin/settings");

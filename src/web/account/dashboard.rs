@@ -25,7 +25,9 @@ pub async fn show(State(site): State<Site>, customer: Customer) -> Answer {
 }
 
 async fn dashboard(site: &Site, customer: Customer, form: Form) -> Result<Dashboard, Problem> {
-    let Customer { user, page, balance, .. } = customer;
+    let Customer { user, mut page, balance, .. } = customer;
+    // A refused code is answered under the redeem box's own path, which nobody can visit.
+    page.here = "/account".to_owned();
     let now = site.now();
     let mut conn = site.db.read().await?;
     let today = usage::spend_since(&mut conn, user.id, day_start(now)).await?;

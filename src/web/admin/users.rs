@@ -47,7 +47,9 @@ pub async fn show(State(site): State<Site>, Admin(admin): Admin, Path(id): Path<
     Ok(render(&person(&site, admin, id, form).await?))
 }
 
-async fn person(site: &Site, Customer { page, user: actor, .. }: Customer, id: Id, form: Form) -> Result<Person, Problem> {
+async fn person(site: &Site, Customer { mut page, user: actor, .. }: Customer, id: Id, form: Form) -> Result<Person, Problem> {
+    // A refused adjustment is answered under its own path, which nobody can visit.
+    page.here = format!("/admin/users/{id}");
     let mut conn = site.db.read().await?;
     let user = accounts::find(&mut conn, id).await?.ok_or(Problem::NotFound)?;
     let balance = site.books.balance(&mut conn, id).await?;
