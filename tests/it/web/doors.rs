@@ -1,6 +1,6 @@
 //! Who gets in, and what a form must bring.
 
-use super::{PASSWORD, Visitor, field, location, owner};
+use super::{PASSWORD, Visitor, field, first_key, location, owner};
 use crate::harness::TestApp;
 use farebox::kernel::Usd;
 use reqwest::{Method, StatusCode};
@@ -25,7 +25,7 @@ async fn a_form_without_its_sessions_token_or_from_another_site_does_nothing() {
     let shop = TestApp::new().await;
     let customer = shop.customer(Usd::ZERO).await;
     let (visitor, other) = (Visitor::logged_in(&shop, &customer.user).await, Visitor::logged_in(&shop, &customer.user).await);
-    let disable = format!("/account/keys/{}/disable", customer.key_id);
+    let disable = format!("/account/keys/{}/disable", first_key(&shop, &customer.user).await);
     let foreign = other.token("/account").await;
     for token in ["", "x", foreign.as_str()] {
         assert_eq!(visitor.post(&disable, &[("csrf", token)]).await.status(), StatusCode::FORBIDDEN, "{token}");
@@ -47,11 +47,12 @@ async fn nobody_reaches_what_belongs_to_another() {
     let shop = TestApp::new().await;
     let (ann, bob) = (shop.customer(Usd::ZERO).await, shop.customer(Usd::ZERO).await);
     let visitor = Visitor::logged_in(&shop, &ann.user).await;
+    let theirs = first_key(&shop, &bob.user).await;
     for action in ["disable", "enable", "delete"] {
-        let answer = visitor.submit("/account/keys", &format!("/account/keys/{}/{action}", bob.key_id), &[]).await;
+        let answer = visitor.submit("/account/keys", &format!("/account/keys/{}/{action}", theirs), &[]).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{action}");
     }
-    let asked = visitor.get(&format!("/account/keys/{}/delete", bob.key_id)).await;
+    let asked = visitor.get(&format!("/account/keys/{}/delete", theirs)).await;
     assert_eq!(asked.status(), StatusCode::NOT_FOUND);
     for path in ["adjust", "disable", "enable"] {
         let answer = visitor.submit("/account", &format!("/admin/users/{}/{path}", bob.user.id), &[("amount", "5"), ("reason", "x")]).await;

@@ -7,6 +7,8 @@ mod pages;
 use crate::harness::TestApp;
 use farebox::accounts::{Email, Password, User};
 use farebox::i18n::Lang;
+use farebox::kernel::Id;
+use farebox::keys;
 use reqwest::{Response, StatusCode};
 
 pub const PASSWORD: &str = "correct horse battery";
@@ -82,4 +84,10 @@ pub async fn owner(shop: &TestApp) -> User {
     let email = Email::parse("owner@example.test").expect("an address");
     let password = Password::parse(PASSWORD).expect("a password");
     shop.app.accounts.create_owner(&email, &password, Lang::default(), false).await.expect("an owner")
+}
+
+/// The key that a customer of the harness comes with.
+pub async fn first_key(shop: &TestApp, user: &User) -> Id {
+    let all = keys::list(&mut shop.app.db.read().await.expect("a connection"), user.id).await.expect("the keys");
+    all.first().expect("a key").id
 }
