@@ -32,16 +32,15 @@ class Upstream:
         self.process.ready(self.url + "/stats")
 
     def seen(self):
-        """How many completions were asked for so far. Waits until nobody asks any more."""
-        before = None
+        """How many completions were asked for so far. Waits until nobody asks any more: a tenth of a second without one."""
+        counts = [self._count()]
 
-        def settled():
-            nonlocal before
-            earlier, before = before, self._count()
-            return earlier == before
+        def silent():
+            counts.append(self._count())
+            return len(counts) > 10 and len(set(counts[-10:])) == 1
 
-        wait_for("the upstream to fall silent", settled)
-        return before
+        wait_for("the upstream to fall silent", silent)
+        return counts[-1]
 
     def _count(self):
         with urllib.request.urlopen(self.url + "/stats", timeout=5) as response:
@@ -77,10 +76,8 @@ def measure(gateway, mode, options, upstream, folder):
 
 def count(gateway, upstream):
     """The counters that are read before and after a measured run."""
-    counters = {"seen": upstream.seen(), "processor_s": gateway.process.processor_seconds()}
-    if isinstance(gateway, Shop):
-        counters["charged"] = gateway.charged()
-    return counters
+    counters = {"charged": gateway.charged()} if isinstance(gateway, Shop) else {}
+    return counters | {"seen": upstream.seen(), "processor_s": gateway.process.processor_seconds()}
 
 
 def bench(options, folder):
