@@ -20,6 +20,8 @@ from report import Report
 from shop import Shop
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
+# A gateway may still have requests of callers who have hung up: silence is so many polls, ten milliseconds apart, without any.
+SILENT_POLLS = 30
 
 
 class Upstream:
@@ -32,22 +34,28 @@ class Upstream:
         self.process.ready(self.url + "/stats")
 
     def seen(self):
-        """How many completions were asked for so far. Waits until nobody asks any more: a tenth of a second without one."""
-        counts = [self._count()]
+        """How many completions were asked for so far. Waits until all are answered and nobody asks any more."""
+        polls = [self._stats()]
 
         def silent():
-            counts.append(self._count())
-            return len(counts) > 10 and len(set(counts[-10:])) == 1
+            polls.append(self._stats())
+            last = polls[-SILENT_POLLS:]
+            return len(last) == SILENT_POLLS and all(stats == last[0] for stats in last) and finished(last[0]) == last[0]["begun"]
 
         wait_for("the upstream to fall silent", silent)
-        return counts[-1]
+        return polls[-1]["begun"]
 
-    def _count(self):
+    def _stats(self):
         with urllib.request.urlopen(self.url + "/stats", timeout=5) as response:
             stats = json.load(response)
         if stats["other"]:
             raise Failure("the upstream was asked for something that it does not have")
-        return stats["chat"] + stats["stream"] + stats["aborted"]
+        return stats
+
+
+def finished(stats):
+    """How many completions ended, one way or the other."""
+    return stats["chat"] + stats["stream"] + stats["aborted"]
 
 
 class Nginx:
