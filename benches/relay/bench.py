@@ -20,6 +20,8 @@ from report import Report
 from shop import Shop
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
+# A gateway may still have requests of callers who have hung up: silence is so many polls, ten milliseconds apart, without any.
+SILENT_POLLS = 30
 
 
 class Upstream:
@@ -32,23 +34,28 @@ class Upstream:
         self.process.ready(self.url + "/stats")
 
     def seen(self):
-        """How many completions were asked for so far. Waits until nobody asks any more."""
-        before = None
+        """How many completions were asked for so far. Waits until all are answered and nobody asks any more."""
+        polls = [self._stats()]
 
-        def settled():
-            nonlocal before
-            earlier, before = before, self._count()
-            return earlier == before
+        def silent():
+            polls.append(self._stats())
+            last = polls[-SILENT_POLLS:]
+            return len(last) == SILENT_POLLS and all(stats == last[0] for stats in last) and finished(last[0]) == last[0]["begun"]
 
-        wait_for("the upstream to fall silent", settled)
-        return before
+        wait_for("the upstream to fall silent", silent)
+        return polls[-1]["begun"]
 
-    def _count(self):
+    def _stats(self):
         with urllib.request.urlopen(self.url + "/stats", timeout=5) as response:
             stats = json.load(response)
         if stats["other"]:
             raise Failure("the upstream was asked for something that it does not have")
-        return stats["chat"] + stats["stream"] + stats["aborted"]
+        return stats
+
+
+def finished(stats):
+    """How many completions ended, one way or the other."""
+    return stats["chat"] + stats["stream"] + stats["aborted"]
 
 
 class Nginx:
@@ -77,10 +84,8 @@ def measure(gateway, mode, options, upstream, folder):
 
 def count(gateway, upstream):
     """The counters that are read before and after a measured run."""
-    counters = {"seen": upstream.seen(), "processor_s": gateway.process.processor_seconds()}
-    if isinstance(gateway, Shop):
-        counters["charged"] = gateway.charged()
-    return counters
+    counters = {"charged": gateway.charged()} if isinstance(gateway, Shop) else {}
+    return counters | {"seen": upstream.seen(), "processor_s": gateway.process.processor_seconds()}
 
 
 def bench(options, folder):

@@ -84,11 +84,13 @@ class Shop:
         captures, captured = self.ask("SELECT COUNT(*), SUM(captured) FROM hold WHERE captured > 0")[0]
         if (requests, cost) != (captures, captured):
             wrong.append(f"{requests} requests cost {cost}, but {captures} holds captured {captured}")
+        self.summary = f"{requests} requests charged with ${(cost or 0) / 1e9:.6f}"
         try:
             self.run("audit")
         except Failure as failure:
             wrong.append(str(failure))
-        self.summary = f"{requests} requests charged with ${cost / 1e9:.6f}; audit {'clean' if not wrong else 'not clean'}"
+        else:
+            self.summary += ", audit clean"
         return wrong
 
 

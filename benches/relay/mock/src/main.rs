@@ -20,6 +20,8 @@ const EVENTS_PER_TURN: usize = 8;
 /// What was served so far.
 #[derive(Default)]
 struct Stats {
+    /// Completions that were asked for. Once nobody is being answered, it is the sum of the next three.
+    begun: Cell<u64>,
     chat: Cell<u64>,
     stream: Cell<u64>,
     /// Begun, and not finished because the caller went away.
@@ -35,14 +37,14 @@ impl Stats {
     }
 
     fn to_json(&self) -> String {
-        format!(r#"{{"chat":{},"stream":{},"aborted":{},"other":{}}}"#, self.chat.get(), self.stream.get(), self.aborted.get(), self.other.get())
+        let [begun, chat, stream, aborted, other] = [&self.begun, &self.chat, &self.stream, &self.aborted, &self.other].map(Cell::get);
+        format!(r#"{{"begun":{begun},"chat":{chat},"stream":{stream},"aborted":{aborted},"other":{other}}}"#)
     }
 }
 
 struct Upstream {
     answers: Answers,
     stats: Stats,
-    answered: Cell<u64>,
 }
 
 fn main() -> std::io::Result<()> {
@@ -53,7 +55,7 @@ fn main() -> std::io::Result<()> {
 
 async fn serve(address: &str) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    let upstream = Rc::new(Upstream { answers: Answers::bake(), stats: Stats::default(), answered: Cell::new(0) });
+    let upstream = Rc::new(Upstream { answers: Answers::bake(), stats: Stats::default() });
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
@@ -77,14 +79,14 @@ async fn converse(mut socket: TcpStream, upstream: &Upstream) -> std::io::Result
 
 async fn answer(wanted: Wanted, socket: &mut TcpStream, upstream: &Upstream, out: &mut Vec<u8>) -> std::io::Result<()> {
     let (answers, stats) = (&upstream.answers, &upstream.stats);
-    let number = Stats::count(&upstream.answered);
     match wanted {
         Wanted::Chat => {
-            answers.chat.copy(number, out);
+            answers.chat.copy(Stats::count(&stats.begun), out);
             socket.write_all(out).await?;
             Stats::count(&stats.chat);
         }
         Wanted::Stream => {
+            let number = Stats::count(&stats.begun);
             for (at, part) in answers.stream.iter().enumerate() {
                 part.copy(number, out);
                 socket.write_all(out).await?;
