@@ -1,3 +1,4 @@
 //! The languages that callers and upstreams speak.
 
+pub(super) mod chat_text;
 pub mod openai_chat;

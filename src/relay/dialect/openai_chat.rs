@@ -1,6 +1,7 @@
 //! OpenAI Chat Completions: the few fields of a request that the relay needs, edits that leave every other byte alone, and
 //! the usage and text of answers. Format: <https://platform.openai.com/docs/api-reference/chat>.
 
+use super::chat_text;
 use crate::kernel::Tokens;
 use crate::relay::error::ApiError;
 use serde::Deserialize;
@@ -18,6 +19,12 @@ const MAX_OUTPUT: u64 = 10_000_000;
 const MAX_CHOICES: u64 = 128;
 /// More tokens than any answer can have used: usage beyond is a fault of the upstream.
 const ABSURD: u64 = 1_000_000_000;
+
+/// The fields that decide what a request costs.
+const READ: [&str; 10] =
+    ["model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "tools", "functions", "response_format"];
+/// Those of them that the model reads as text beside the messages.
+const DEFINITIONS: [&str; 3] = ["tools", "functions", "response_format"];
 
 /// The top level of a request's body: each field with the bytes of its value.
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -63,7 +70,7 @@ pub struct ChatRequest {
     /// Parts that are not text, whose tokens cannot be told from their bytes.
     pub media_parts: u64,
     messages: Range<usize>,
-    tools: Option<Range<usize>>,
+    definitions: Vec<Range<usize>>,
     caps: Vec<Range<usize>>,
     stream_options: Option<Range<usize>>,
     body_start: usize,
@@ -78,6 +85,7 @@ impl ChatRequest {
         let text = std::str::from_utf8(body).map_err(|_| ApiError::invalid(None, "The body is not valid UTF-8."))?;
         let Fields(fields) = serde_json::from_str(text).map_err(|error| ApiError::invalid(None, format!("The body is not a valid JSON object: {error}.")))?;
         let reader = Reader { text, fields: &fields };
+        reader.refuse_lookalikes()?;
         let include_usage = reader.include_usage()?;
         let caps = [reader.cap("max_tokens")?, reader.cap("max_completion_tokens")?];
         let messages = reader.messages()?;
@@ -87,9 +95,9 @@ impl ChatRequest {
             output_cap: caps.iter().flatten().map(|(cap, _)| *cap).max(),
             choices: reader.choices()?,
             include_usage,
-            media_parts: media_parts(&body[messages.clone()]),
+            media_parts: chat_text::media_parts(&body[messages.clone()]),
             messages,
-            tools: reader.get("tools")?.map(|raw| reader.range(raw)),
+            definitions: reader.definitions()?,
             caps: caps.into_iter().flatten().map(|(_, range)| range).collect(),
             stream_options: reader.get("stream_options")?.map(|raw| reader.range(raw)),
             body_start: text.find('{').map_or(0, |at| at + 1),
@@ -101,9 +109,9 @@ impl ChatRequest {
         &body[self.messages.clone()]
     }
 
-    /// The bytes of the tool definitions.
-    pub fn tools<'b>(&self, body: &'b [u8]) -> Option<&'b [u8]> {
-        self.tools.clone().map(|range| &body[range])
+    /// The bytes of what the model reads beside the messages: tool definitions and the form of the answer.
+    pub fn definitions<'b>(&self, body: &'b [u8]) -> impl Iterator<Item = &'b [u8]> {
+        self.definitions.iter().map(|range| &body[range.clone()])
     }
 
     /// The body for the upstream: usage asked for on streams, the output cap lowered to `cap` when there is one; every other
@@ -150,8 +158,13 @@ fn with_usage(options: &[u8]) -> String {
     serde_json::Value::Object(object).to_string()
 }
 
-fn media_parts(messages: &[u8]) -> u64 {
-    [b"\"image_url\"".as_slice(), b"\"input_audio\"", b"\"file\""].iter().map(|tag| memchr::memmem::find_iter(messages, tag).count() as u64).sum()
+/// A letter as parsers that do not mind the case compare it: two letters outside ASCII are a k and an s to them.
+fn folded(letter: char) -> char {
+    match letter {
+        '\u{212a}' => 'k',
+        '\u{17f}' => 's',
+        other => other.to_ascii_lowercase(),
+    }
 }
 
 struct Reader<'a> {
@@ -180,6 +193,22 @@ impl<'a> Reader<'a> {
         self.get(name)?.map(parse).transpose()
     }
 
+    /// Some upstreams read names of fields in any case: `Max_Tokens` must not get past the cap that was put on `max_tokens`, nor `Model` past the price.
+    fn refuse_lookalikes(&self) -> Result<(), ApiError> {
+        let is_other_spelling = |key: &str, name: &str| key != name && key.chars().map(folded).eq(name.chars());
+        for (key, _) in self.fields {
+            if let Some(name) = READ.iter().find(|name| is_other_spelling(key, name)) {
+                return Err(ApiError::invalid(*name, format!("'{name}' must be written exactly so.")));
+            }
+        }
+        Ok(())
+    }
+
+    fn definitions(&self) -> Result<Vec<Range<usize>>, ApiError> {
+        let ranges: Result<Vec<_>, _> = DEFINITIONS.iter().map(|name| Ok(self.get(name)?.map(|raw| self.range(raw)))).collect();
+        Ok(ranges?.into_iter().flatten().collect())
+    }
+
     fn model(&self) -> Result<String, ApiError> {
         let model: Option<String> = self.optional("model", "a string")?;
         let model = model.ok_or_else(|| ApiError::invalid("model", "You must say which model: 'model' is missing."))?;
@@ -195,6 +224,7 @@ impl<'a> Reader<'a> {
         match inner {
             None => Err(ApiError::invalid("messages", "'messages' must be an array.")),
             Some(rest) if rest.starts_with(']') => Err(ApiError::invalid("messages", "'messages' must have at least one message.")),
+            Some(rest) if !rest.starts_with('{') => Err(ApiError::invalid("messages", "Each of 'messages' must be an object.")),
             Some(_) => Ok(self.range(raw)),
         }
     }
@@ -227,9 +257,8 @@ impl<'a> Reader<'a> {
 /// Usage as an upstream sends it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 struct WireUsage {
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
     #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
 }
@@ -254,55 +283,61 @@ pub enum UsageReport {
 fn read_usage(raw: Option<&RawValue>) -> UsageReport {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return UsageReport::Absent };
     let Ok(usage) = serde_json::from_str::<WireUsage>(raw.get()) else { return UsageReport::Absurd };
+    // Half a report is none: what it leaves out was not free.
+    let (Some(prompt), Some(output)) = (usage.prompt_tokens, usage.completion_tokens) else { return UsageReport::Absent };
     let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
-    if cached > usage.prompt_tokens || usage.prompt_tokens > ABSURD || usage.completion_tokens > ABSURD {
+    if cached > prompt || prompt > ABSURD || output > ABSURD {
         return UsageReport::Absurd;
     }
     // OpenAI counts cached tokens inside prompt_tokens.
-    UsageReport::Tokens(Tokens { input: usage.prompt_tokens - cached, cached, cache_write: 0, output: usage.completion_tokens })
+    UsageReport::Tokens(Tokens { input: prompt - cached, cached, cache_write: 0, output })
 }
 
-/// The parts of an answer or a chunk that the relay looks at.
+/// The parts of an answer or a chunk that the relay looks at. Everything else may be of any form: upstreams differ.
 #[derive(Deserialize)]
-struct WireAnswer<'a> {
+struct Outline<'a> {
     #[serde(borrow, default)]
-    choices: Option<Vec<WireChoice<'a>>>,
+    choices: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
 
+impl Outline<'_> {
+    fn is_error(&self) -> bool {
+        self.error.is_some_and(|raw| raw.get() != "null")
+    }
+}
+
 #[derive(Deserialize)]
 struct WireChoice<'a> {
-    #[serde(borrow, default, alias = "delta")]
-    message: Option<WireMessage<'a>>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    delta: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct WireMessage<'a> {
     #[serde(borrow, default)]
-    content: Option<Cow<'a, str>>,
+    content: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    refusal: Option<Cow<'a, str>>,
-    #[serde(borrow, default, alias = "reasoning")]
-    reasoning_content: Option<Cow<'a, str>>,
+    refusal: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    tool_calls: Option<Vec<WireToolCall<'a>>>,
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct WireToolCall<'a> {
     #[serde(borrow, default)]
-    function: Option<WireFunction<'a>>,
-}
-
-#[derive(Deserialize)]
-struct WireFunction<'a> {
-    #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    arguments: Option<Cow<'a, str>>,
+    function: Option<&'a RawValue>,
 }
 
 /// What a chunk of a stream is.
@@ -318,19 +353,10 @@ pub struct Chunk {
 
 /// Reads one event's data. `None` when it is not a chunk at all.
 pub fn read_chunk(data: &[u8]) -> Option<Chunk> {
-    #[derive(Deserialize)]
-    struct Outline<'a> {
-        #[serde(borrow, default)]
-        choices: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        usage: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        error: Option<&'a RawValue>,
-    }
     let outline: Outline<'_> = serde_json::from_slice(data).ok()?;
     let no_choices = outline.choices.is_none_or(|raw| raw.get().trim_start_matches('[').trim_start().starts_with(']') || raw.get() == "null");
     let usage = read_usage(outline.usage);
-    Some(Chunk { usage, usage_only: no_choices && usage != UsageReport::Absent, error: outline.error.is_some_and(|raw| raw.get() != "null") })
+    Some(Chunk { usage, usage_only: no_choices && usage != UsageReport::Absent, error: outline.is_error() })
 }
 
 /// An answer that is no stream.
@@ -342,8 +368,8 @@ pub struct Answer {
 
 /// Reads a whole answer. `None` when it is not one: not JSON, no choices, or an error in a 200.
 pub fn read_answer(body: &[u8]) -> Option<Answer> {
-    let answer: WireAnswer<'_> = serde_json::from_slice(body).ok()?;
-    if answer.choices.is_none() || answer.error.is_some_and(|raw| raw.get() != "null") {
+    let answer: Outline<'_> = serde_json::from_slice(body).ok()?;
+    if answer.is_error() || !answer.choices?.get().starts_with('[') {
         return None;
     }
     Some(Answer { usage: read_usage(answer.usage) })
@@ -351,38 +377,31 @@ pub fn read_answer(body: &[u8]) -> Option<Answer> {
 
 /// Appends the text that a model produced, in an answer or in a chunk's data, to `out`: what is counted when no usage came.
 pub fn append_text(data: &[u8], out: &mut String) {
-    let Ok(answer) = serde_json::from_slice::<WireAnswer<'_>>(data) else { return };
-    for message in answer.choices.into_iter().flatten().filter_map(|choice| choice.message) {
-        for part in [message.content, message.refusal, message.reasoning_content].into_iter().flatten() {
-            out.push_str(&part);
-        }
-        for function in message.tool_calls.into_iter().flatten().filter_map(|call| call.function) {
-            for part in [function.name, function.arguments].into_iter().flatten() {
-                out.push_str(&part);
-            }
+    let choices = serde_json::from_slice(data).ok().and_then(|outline: Outline<'_>| outline.choices);
+    for choice in parsed::<Vec<WireChoice<'_>>>(choices).into_iter().flatten() {
+        if let Some(message) = parsed::<WireMessage<'_>>(choice.message.or(choice.delta)) {
+            append_message(&message, out);
         }
     }
 }
 
-/// Collects every string of the messages and tool definitions: what is counted as input when no usage came. Binary content
-/// in data URLs is left out; its tokens do not come from its letters.
-pub fn input_text(json: &[u8]) -> (String, u64) {
-    fn walk(value: &serde_json::Value, out: &mut String) {
-        match value {
-            serde_json::Value::String(text) if text.starts_with("data:") && text.len() > 256 => {}
-            serde_json::Value::String(text) => {
-                out.push_str(text);
-                out.push('\n');
-            }
-            serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, out)),
-            serde_json::Value::Object(fields) => fields.values().for_each(|value| walk(value, out)),
-            _ => {}
-        }
+fn append_message(message: &WireMessage<'_>, out: &mut String) {
+    // Some upstreams send the same thoughts under both names.
+    let thoughts = message.reasoning_content.or(message.reasoning);
+    let calls = parsed::<Vec<WireToolCall<'_>>>(message.tool_calls).into_iter().flatten().map(|call| call.function);
+    for part in [message.content, message.refusal, thoughts, message.function_call].into_iter().chain(calls).flatten() {
+        chat_text::strings(part.get().as_bytes()).iter().for_each(|text| out.push_str(text));
     }
-    let value: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
-    let mut text = String::new();
-    walk(&value, &mut text);
-    (text, value.as_array().map_or(0, |items| items.len() as u64))
+}
+
+fn parsed<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+/// The texts of the messages, and how many messages there are.
+pub fn input_texts(messages: &[u8]) -> (Vec<Cow<'_, str>>, u64) {
+    let count = serde_json::from_slice::<Vec<&RawValue>>(messages).map_or(1, |messages| messages.len() as u64);
+    (chat_text::strings(messages), count)
 }
 
 #[cfg(test)]
@@ -419,6 +438,11 @@ mod tests {
             (r#","model":"other""#, "model"),
             (r#","max_tokens":1,"max_tokens":100000"#, "max_tokens"),
             (r#","messages":[]"#, "messages"),
+            (r#","Max_Tokens":100000"#, "max_tokens"),
+            (r#","MODEL":"dear""#, "model"),
+            (r#","N":128"#, "n"),
+            (",\"\u{17f}tream\":true", "stream"),
+            (r#","max_to\u212aens":9"#, "max_tokens"),
         ] {
             let error = parse(rest).expect_err(rest);
             assert_eq!((error.status.as_u16(), error.param.as_deref()), (400, Some(param)), "{rest}");
@@ -433,6 +457,8 @@ mod tests {
             br#"{"model":"m"}"#,
             br#"{"model":"m","messages":[]}"#,
             br#"{"model":"m","messages":{}}"#,
+            br#"{"model":"m","messages":[1]}"#,
+            br#"{"model":"m","messages":["hi"]}"#,
             br#"{"model":7,"messages":[{}]}"#,
             br#"{"model":"","messages":[{}]}"#,
         ] {
@@ -466,11 +492,14 @@ mod tests {
             usage(r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,"prompt_tokens_details":{"cached_tokens":30}}"#),
             UsageReport::Tokens(expected)
         );
-        assert_eq!(usage("null"), UsageReport::Absent);
+        for absent in ["null", "{}", r#"{"prompt_tokens":5}"#, r#"{"prompt_tokens":5,"completion_tokens":null}"#] {
+            assert_eq!(usage(absent), UsageReport::Absent, "{absent}");
+        }
         for bad in [
             r#"{"prompt_tokens":-1,"completion_tokens":5}"#,
             r#"{"prompt_tokens":1,"completion_tokens":-5}"#,
-            r#"{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":9}}"#,
+            r#"{"prompt_tokens":-1}"#,
+            r#"{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}"#,
             r#"{"prompt_tokens":1e300,"completion_tokens":1}"#,
             r#"{"prompt_tokens":99999999999,"completion_tokens":1}"#,
             r#""many""#,
@@ -491,5 +520,27 @@ mod tests {
         let mut out = String::new();
         append_text(br#"{"choices":[{"delta":{"content":"a\nb","tool_calls":[{"function":{"name":"f","arguments":"{\"x\":"}}]}}]}"#, &mut out);
         assert_eq!(out, "a\nbf{\"x\":");
+    }
+
+    #[test]
+    fn answers_of_unusual_form_are_answers_and_their_text_counts_once() {
+        for (message, text) in [
+            (r#"{"content":[{"type":"text","text":"a"}]}"#, "a"),
+            (r#"{"content":"a","reasoning":"r","reasoning_content":"r"}"#, "ar"),
+            (r#"{"content":null,"reasoning":"r","tool_calls":null}"#, "r"),
+            (r#"{"content":"a","tool_calls":[{"function":{"name":"f","arguments":{"x":"y"}}}]}"#, "afy"),
+            (r#"{"content":"","function_call":{"name":"f","arguments":"{}"}}"#, "f{}"),
+            (r#"{"content":"a","tool_calls":7}"#, "a"),
+        ] {
+            for field in ["message", "delta"] {
+                let body = format!(r#"{{"choices":[{{"{field}":{message}}}]}}"#);
+                assert_eq!(read_answer(body.as_bytes()), Some(Answer { usage: UsageReport::Absent }), "{body}");
+                let mut out = String::new();
+                append_text(body.as_bytes(), &mut out);
+                assert_eq!(out, text, "{body}");
+            }
+        }
+        assert_eq!(read_answer(br#"{"choices":{}}"#), None);
+        assert_eq!(read_answer(br#"{"choices":null}"#), None);
     }
 }
