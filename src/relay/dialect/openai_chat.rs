@@ -71,6 +71,7 @@ pub struct ChatRequest {
     pub media_parts: u64,
     messages: Range<usize>,
     definitions: Vec<Range<usize>>,
+    /// Where an output cap stands, or, when none has a number, where one could.
     caps: Vec<Range<usize>>,
     stream_options: Option<Range<usize>>,
     body_start: usize,
@@ -87,19 +88,19 @@ impl ChatRequest {
         let reader = Reader { text, fields: &fields };
         reader.refuse_lookalikes()?;
         let include_usage = reader.include_usage()?;
-        let caps = [reader.cap("max_tokens")?, reader.cap("max_completion_tokens")?];
+        let (output_cap, caps) = reader.caps()?;
         let messages = reader.messages()?;
         Ok(Self {
             model: reader.model()?,
             stream: reader.optional::<bool>("stream", "true or false")?.unwrap_or(false),
-            output_cap: caps.iter().flatten().map(|(cap, _)| *cap).max(),
+            output_cap,
             choices: reader.choices()?,
             include_usage,
             media_parts: chat_text::media_parts(&body[messages.clone()]),
             messages,
             definitions: reader.definitions()?,
-            caps: caps.into_iter().flatten().map(|(_, range)| range).collect(),
-            stream_options: reader.get("stream_options")?.map(|raw| reader.range(raw)),
+            caps,
+            stream_options: reader.written("stream_options")?.map(|raw| reader.range(raw)),
             body_start: text.find('{').map_or(0, |at| at + 1),
         })
     }
@@ -173,14 +174,19 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The value of a field; a repeated field is an error, because upstreams disagree on which one counts.
+    /// The value of a field, null being none.
     fn get(&self, name: &'static str) -> Result<Option<&'a RawValue>, ApiError> {
+        Ok(self.written(name)?.filter(|raw| raw.get() != "null"))
+    }
+
+    /// The value of a field as it stands there; a repeated field is an error, because upstreams disagree on which one counts.
+    fn written(&self, name: &'static str) -> Result<Option<&'a RawValue>, ApiError> {
         let mut found = self.fields.iter().filter(|(key, _)| key == name).map(|(_, raw)| *raw);
         let first = found.next();
         if found.next().is_some() {
             return Err(ApiError::invalid(name, format!("'{name}' is given more than once.")));
         }
-        Ok(first.filter(|raw| raw.get() != "null"))
+        Ok(first)
     }
 
     fn range(&self, raw: &RawValue) -> Range<usize> {
@@ -229,13 +235,29 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn cap(&self, name: &'static str) -> Result<Option<(u64, Range<usize>)>, ApiError> {
-        let what = format!("a whole number from 1 to {MAX_OUTPUT}");
-        let Some(cap) = self.optional::<u64>(name, &what)? else { return Ok(None) };
-        if cap == 0 || cap > MAX_OUTPUT {
-            return Err(ApiError::invalid(name, format!("'{name}' must be {what}.")));
+    /// The larger of the two caps, and what to overwrite to lower it: the numbers, or else a null, beside which an inserted field
+    /// would only be one of two.
+    fn caps(&self) -> Result<(Option<u64>, Vec<Range<usize>>), ApiError> {
+        let (mut numbers, mut nulls, mut largest) = (Vec::new(), Vec::new(), None);
+        for name in ["max_tokens", "max_completion_tokens"] {
+            let Some(raw) = self.written(name)? else { continue };
+            match self.cap(name)? {
+                Some(cap) => {
+                    largest = largest.max(Some(cap));
+                    numbers.push(self.range(raw));
+                }
+                None => nulls.push(self.range(raw)),
+            }
         }
-        Ok(self.get(name)?.map(|raw| (cap, self.range(raw))))
+        nulls.truncate(1);
+        Ok((largest, if numbers.is_empty() { nulls } else { numbers }))
+    }
+
+    fn cap(&self, name: &'static str) -> Result<Option<u64>, ApiError> {
+        let what = format!("a whole number from 1 to {MAX_OUTPUT}");
+        let cap = self.optional::<u64>(name, &what)?;
+        let is_good = cap.is_none_or(|cap| (1..=MAX_OUTPUT).contains(&cap));
+        if is_good { Ok(cap) } else { Err(ApiError::invalid(name, format!("'{name}' must be {what}."))) }
     }
 
     fn choices(&self) -> Result<u64, ApiError> {
@@ -477,6 +499,16 @@ mod tests {
         let request = ChatRequest::parse(body.as_bytes()).unwrap();
         let forwarded = String::from_utf8(request.forward(body.as_bytes(), Some(40))).unwrap();
         assert_eq!(forwarded, format!("{HELLO},\"max_tokens\": 40 ,\"stream\":true,\"stream_options\":{{\"include_usage\":true,\"x\":1}}}}"));
+
+        for (written, forwarded) in [
+            (r#","max_tokens":null,"stream":true,"stream_options":null"#, r#","max_tokens":7,"stream":true,"stream_options":{"include_usage":true}"#),
+            (r#","max_completion_tokens":null,"max_tokens":null"#, r#","max_completion_tokens":null,"max_tokens":7"#),
+            (r#","max_completion_tokens":9,"max_tokens":null"#, r#","max_completion_tokens":7,"max_tokens":null"#),
+        ] {
+            let body = format!("{HELLO}{written}}}");
+            let request = ChatRequest::parse(body.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(request.forward(body.as_bytes(), Some(7))).unwrap(), format!("{HELLO}{forwarded}}}"));
+        }
 
         let body = format!("{HELLO}}}");
         let request = ChatRequest::parse(body.as_bytes()).unwrap();
