@@ -70,13 +70,7 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    router: axum::Router,
-    stop: CancellationToken,
-    abort: CancellationToken,
-    tasks: TaskTracker,
-) -> GracefulShutdown {
+async fn accept(listener: TcpListener, router: axum::Router, stop: CancellationToken, abort: CancellationToken, tasks: TaskTracker) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);

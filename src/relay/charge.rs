@@ -91,13 +91,7 @@ impl Charge {
 
     fn settlement(&mut self) -> Settlement {
         self.settled = true;
-        Settlement {
-            relay: self.relay.clone(),
-            call: Arc::clone(&self.call),
-            hold: self.hold.take(),
-            channel: self.channel,
-            first_byte_ms: self.first_byte_ms,
-        }
+        Settlement { relay: self.relay.clone(), call: Arc::clone(&self.call), hold: self.hold.take(), channel: self.channel, first_byte_ms: self.first_byte_ms }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::bound::{Fit, Size};
 use super::charge::{Call, Charge, Ending, Used, count_input};
-use super::dialect::openai_chat::{self, ChatRequest, UsageReport};
+use super::dialect::openai_answer::{self, UsageReport};
+use super::dialect::openai_chat::ChatRequest;
 use super::dispatch::{self, Dispatched};
 use super::error::ApiError;
 use super::stream::StreamBody;
@@ -173,7 +174,7 @@ async fn deliver(charge: Charge, body: Bytes, usage: UsageReport) -> Result<Resp
         UsageReport::Tokens(tokens) => Used::Reported(tokens),
         UsageReport::Absent | UsageReport::Absurd => {
             let mut text = String::new();
-            openai_chat::append_text(&body, &mut text);
+            openai_answer::append_text(&body, &mut text);
             Used::Delivered(text)
         }
     };

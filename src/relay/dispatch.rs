@@ -2,7 +2,7 @@
 //! byte of an answer.
 
 use super::charge::Charge;
-use super::dialect::openai_chat::{self, Answer, UsageReport};
+use super::dialect::openai_answer::{self, Answer, UsageReport};
 use super::error::ApiError;
 use super::{Relay, scan};
 use crate::channels::Channel;
@@ -143,7 +143,7 @@ async fn whole_answer(charge: &mut Charge, response: Response) -> Result<Dispatc
     charge.first_byte();
     let body = tokio::time::timeout(WHOLE_ANSWER, read_up_to(response, MAX_ANSWER, idle)).await;
     let body = body.unwrap_or_else(|_| Err(Miss::Timeout("the answer did not end".to_owned())))?;
-    let answer = openai_chat::read_answer(&body).ok_or_else(|| Miss::Fault("the answer is not a chat completion".to_owned()))?;
+    let answer = openai_answer::read_answer(&body).ok_or_else(|| Miss::Fault("the answer is not a chat completion".to_owned()))?;
     if answer.usage == UsageReport::Absurd {
         return Err(Miss::Fault("the answer's usage cannot be".to_owned()));
     }
@@ -202,4 +202,3 @@ fn without_names(text: &str, channel: &Channel) -> String {
     }
     out
 }
-

@@ -1,7 +1,7 @@
 //! Reads a Chat Completions stream as it passes: finds the usage and the end, keeps back what must wait for the charge, and
 //! leaves every other byte alone. Pure. Format: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
-use super::dialect::openai_chat::{self, UsageReport};
+use super::dialect::openai_answer::{self, UsageReport};
 use crate::kernel::Tokens;
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr_iter, memmem};
@@ -127,7 +127,7 @@ impl Scanner {
         if memmem::find(data, b"\"usage\"").is_none() && memmem::find(data, b"\"error\"").is_none() {
             return Verdict::Forward;
         }
-        let Some(chunk) = openai_chat::read_chunk(data) else { return Verdict::Broken(Broken::Garbage) };
+        let Some(chunk) = openai_answer::read_chunk(data) else { return Verdict::Broken(Broken::Garbage) };
         match chunk.usage {
             UsageReport::Tokens(tokens) => self.usage = Some(tokens),
             UsageReport::Absurd => return Verdict::Broken(Broken::AbsurdUsage),
@@ -206,7 +206,7 @@ fn data_of(event: &[u8]) -> Option<&[u8]> {
 pub(super) fn append_text(events: &[u8], out: &mut String) {
     for line in events.split(|&b| b == b'\n') {
         if let Some(data) = line.strip_prefix(b"data:") {
-            openai_chat::append_text(data.trim_ascii(), out);
+            openai_answer::append_text(data.trim_ascii(), out);
         }
     }
 }

@@ -85,8 +85,8 @@ impl<'de> Visitor<'de> for Strings<'_, 'de> {
     }
 }
 
-/// How many parts of the messages are not text. Reads no JSON, since every request passes here: a part is known by its `type`, or, for upstreams that go without one, by the
-/// key of its content.
+/// How many parts of the messages are not text. Reads no JSON, since every request passes here: a part is known by its `type`,
+/// or, for upstreams that go without one, by the key of its content.
 pub(super) fn media_parts(messages: &[u8]) -> u64 {
     let plain = unescaped(messages);
     let count = |tag: &&[u8]| {

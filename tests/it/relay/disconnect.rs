@@ -11,6 +11,7 @@ use farebox::ledger::HoldRequest;
 use farebox::router;
 use http_body_util::BodyExt;
 use std::future::Future;
+use std::pin::Pin;
 use std::task::Poll;
 use tower::ServiceExt;
 
@@ -28,7 +29,10 @@ async fn a_client_that_leaves_in_the_middle_of_a_stream_pays_for_what_it_got() {
     drop(answer);
     shop.settled(&customer, 1).await;
     let row = &shop.requests(customer.user.id).await[0];
-    assert_eq!((row.outcome.as_str(), row.counted, row.input_tokens, row.output_tokens), ("client_gone", true, input_tokens(question), count_tokens(&served.text) as i64));
+    assert_eq!(
+        (row.outcome.as_str(), row.counted, row.input_tokens, row.output_tokens),
+        ("client_gone", true, input_tokens(question), count_tokens(&served.text) as i64)
+    );
     assert_eq!(row.cost, Usd(row.input_tokens * INPUT + row.output_tokens * OUTPUT));
     assert_eq!(shop.spent(&customer, Usd::dollars(1)).await, row.cost);
     let served = shop.upstream.log().wait_idle().await.unwrap();
@@ -100,6 +104,11 @@ async fn a_client_that_leaves_while_its_body_is_on_the_way_leaves_nothing() {
     shop.finish().await;
 }
 
+/// Polls once: begun, and not yet done.
+async fn is_begun<F: Future>(mut future: Pin<&mut F>) -> bool {
+    std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+}
+
 #[tokio::test]
 async fn a_hold_that_its_caller_never_received_is_released_at_once() {
     let shop = TestApp::new().await;
@@ -117,11 +126,11 @@ async fn a_hold_that_its_caller_never_received_is_released_at_once() {
     };
     // Begun, and dropped before the writer has answered.
     let mut early = Box::pin(meter.hold(request(5_000)));
-    std::future::poll_fn(|cx| Poll::Ready(assert!(early.as_mut().poll(cx).is_pending()))).await;
+    assert!(is_begun(early.as_mut()).await);
     drop(early);
     // Begun, answered, and dropped before the answer was looked at: the writer cannot know.
     let mut late = Box::pin(meter.hold(request(7_000)));
-    std::future::poll_fn(|cx| Poll::Ready(assert!(late.as_mut().poll(cx).is_pending()))).await;
+    assert!(is_begun(late.as_mut()).await);
     let behind = meter.hold(request(9_000)).await.unwrap();
     drop(late);
     // No other request comes: the shop is idle, and must let go by itself.

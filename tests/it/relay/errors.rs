@@ -36,7 +36,8 @@ async fn a_request_without_a_usable_key_is_refused_and_costs_nobody() {
     let foreign = foreign_key().await;
     let post = || shop.http.post(shop.at("/v1/chat/completions")).json(&ask("demo-chat", "Hello"));
     let mut texts = Vec::new();
-    for header in ["", "Bearer", "Bearer ", "Bearer sk-", "Basic abc", "Bearer sk-proj-abc", &format!("Bearer {foreign}"), &format!("Bearer {}x", customer.key)] {
+    for header in ["", "Bearer", "Bearer ", "Bearer sk-", "Basic abc", "Bearer sk-proj-abc", &format!("Bearer {foreign}"), &format!("Bearer {}x", customer.key)]
+    {
         let answer = post().header("authorization", header).send().await.unwrap();
         assert!(!answer.headers().contains_key("x-farebox-cost-usd"));
         let (status, error) = error_of(answer).await;
@@ -183,7 +184,7 @@ async fn a_key_with_a_budget_stops_at_it_and_not_before() {
         served += 1;
         assert!(served < 20, "the budget has no effect");
     }
-    let spent = keys::spent(&mut *shop.app.db.read().await.unwrap(), key_id).await.unwrap();
+    let spent = keys::spent(&mut shop.app.db.read().await.unwrap(), key_id).await.unwrap();
     assert!(served > 1 && spent <= budget, "{spent} after {served}");
     assert_eq!(shop.spent(&customer, Usd::dollars(1)).await, spent);
     assert_eq!(shop.chat(&customer.key, ask("demo-chat", "Hello")).await.status(), 200, "another key of the same customer goes on");

@@ -113,7 +113,8 @@ async fn when_every_channel_fails_nobody_pays() {
 async fn a_request_that_the_upstream_refuses_is_told_as_it_is_and_no_other_channel_is_asked() {
     let bad = Upstream::start(Options::default()).await.unwrap();
     let shop = shop_behind(&bad.base_url(), &[]).await;
-    for (fault, status, code) in [("400", 400, "bad_request"), ("404", 404, "model_not_found"), ("413", 413, "request_too_large"), ("422", 422, "bad_request")] {
+    for (fault, status, code) in [("400", 400, "bad_request"), ("404", 404, "model_not_found"), ("413", 413, "request_too_large"), ("422", 422, "bad_request")]
+    {
         bad.behave(fault).unwrap();
         for body in [ask("demo-chat", "Hello"), ask_stream("demo-chat", "Hello")] {
             let customer = shop.customer(Usd::dollars(1)).await;

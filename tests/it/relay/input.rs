@@ -161,7 +161,8 @@ async fn unknown_fields_reach_the_upstream_byte_for_byte() {
     let shop = TestApp::new().await;
     shop.stock(&["demo-chat"]).await;
     let customer = shop.customer(Usd::dollars(1)).await;
-    let odd = format!("  {HELLO} ,\t\"temperature\" : 1.50, \"x\":{{\"y\":[1e2,null, \"\\u00e9\"]}},\"metadata\":{{}}, \"big\":123456789012345678901234567890 }} ");
+    let odd =
+        format!("  {HELLO} ,\t\"temperature\" : 1.50, \"x\":{{\"y\":[1e2,null, \"\\u00e9\"]}},\"metadata\":{{}}, \"big\":123456789012345678901234567890 }} ");
     let answer = post(&shop, &customer.key, odd.clone()).await;
     assert_eq!(answer.status(), 200);
     let body: Value = answer.json().await.unwrap();

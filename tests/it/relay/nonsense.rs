@@ -8,6 +8,9 @@ use farebox::demo::upstream::count_tokens;
 use farebox::kernel::Usd;
 use serde_json::json;
 
+/// Input tokens, output tokens, and whether they were counted.
+type Report = (i64, i64, bool);
+
 /// The stream ends with an error event in the dialect, and the row says that its words were counted and charged.
 async fn broke_off(shop: &TestApp, customer: &Customer, question: &str, text: &str, what: &str) {
     assert!(!text.contains("[DONE]"), "{what}: {text}");
@@ -53,7 +56,10 @@ async fn events_that_keep_no_rule_end_the_stream() {
         ("usage that is no object", tail("data: {\"choices\":[],\"usage\":[1]}\n\n")),
         ("negative usage", tail(&usage(5, -1))),
         ("fractional usage", tail("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1.5,\"completion_tokens\":1}}\n\n")),
-        ("more cached than there was", tail("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1,\"prompt_tokens_details\":{\"cached_tokens\":7}}}\n\n")),
+        (
+            "more cached than there was",
+            tail("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1,\"prompt_tokens_details\":{\"cached_tokens\":7}}}\n\n"),
+        ),
         ("invalid UTF-8 around an error", vec![stream_head(), send(word("one")), Step::Send(b"data: {\"error\":\"\xff\"}\n\n".to_vec())]),
     ];
     for (what, steps) in cases {
@@ -76,13 +82,17 @@ async fn events_that_keep_no_rule_end_the_stream() {
 async fn odd_but_honest_streams_are_charged_as_they_report() {
     let odd = |events: &[String]| vec![stream_head(), send(events.concat())];
     let both = "data: {\"choices\":[{\"delta\":{\"reasoning\":\"hm\",\"reasoning_content\":\"hm\",\"content\":\"one\"}}],\"usage\":{}}\n\n".to_owned();
-    let cases: Vec<(&str, Vec<Step>, (i64, i64, bool))> = vec![
+    let cases: [(&str, Vec<Step>, Report); 6] = [
         ("usage twice: the last one stands", odd(&[word("one"), usage(5, 1), usage(5, 9), DONE.to_owned()]), (5, 9, false)),
         ("no space after the colon", odd(&[word("one").replace("data: ", "data:"), usage(3, 2), DONE.replace(": ", ":")]), (3, 2, false)),
         ("events with names and ids", odd(&[format!("event: message\nid: 7\n{}", word("one")), usage(3, 2), DONE.to_owned()]), (3, 2, false)),
         ("more after the end", odd(&[word("one"), usage(3, 2), DONE.to_owned(), usage(900, 900)]), (3, 2, false)),
         ("usage without numbers", odd(&[word("one"), both, DONE.to_owned()]), (input_tokens("Hello"), count_tokens("oneonehm") as i64, true)),
-        ("half a report", odd(&[word("one two"), "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":4}}\n\n".to_owned(), DONE.to_owned()]), (input_tokens("Hello"), 2, true)),
+        (
+            "half a report",
+            odd(&[word("one two"), "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":4}}\n\n".to_owned(), DONE.to_owned()]),
+            (input_tokens("Hello"), 2, true),
+        ),
     ];
     for (what, steps, (input, output, counted)) in cases {
         let wild = Wild::start(steps).await;
@@ -103,7 +113,9 @@ async fn a_whole_answer_that_is_nonsense_is_a_502_and_free() {
     let shop = TestApp::with(&[("UPSTREAM_IDLE_TIMEOUT_MS", "300")]).await;
     shop.stock(&["demo-chat"]).await;
     let customer = shop.customer(Usd::dollars(1)).await;
-    for (switch, status) in [("negative-usage", 502), ("absurd-usage", 502), ("bad-json", 502), ("html", 502), ("cut", 502), ("torn", 502), ("error-event", 502), ("stall=1", 504)] {
+    for (switch, status) in
+        [("negative-usage", 502), ("absurd-usage", 502), ("bad-json", 502), ("html", 502), ("cut", 502), ("torn", 502), ("error-event", 502), ("stall=1", 504)]
+    {
         let (got, error) = error_of(shop.chat(&customer.key, ask("demo-chat", &format!("[[{switch}]] Hello"))).await).await;
         assert_eq!((got, &error["code"]), (status, &json!("upstream_error")), "{switch}");
         let row = &shop.requests(customer.user.id).await[0];
@@ -115,7 +127,9 @@ async fn a_whole_answer_that_is_nonsense_is_a_502_and_free() {
 
 #[tokio::test]
 async fn an_answer_without_end_is_given_up() {
-    let wild = Wild::start(vec![head("200 OK", "application/json"), send("{\"choices\":[{\"message\":{\"content\":\""), Step::Repeat(vec![b'x'; 1 << 20], 1000)]).await;
+    let wild =
+        Wild::start(vec![head("200 OK", "application/json"), send("{\"choices\":[{\"message\":{\"content\":\""), Step::Repeat(vec![b'x'; 1 << 20], 1000)])
+            .await;
     let shop = TestApp::new().await;
     shop.sell("demo-chat", "1", "10").await;
     shop.channel("wild", &wild.base_url, &["demo-chat"], 0).await;

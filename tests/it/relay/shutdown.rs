@@ -19,7 +19,7 @@ async fn rows_afterwards(shop: &TestApp, customer: &Customer) -> Vec<RequestView
     assert!(report.is_clean(), "{:#?}", report.findings);
     assert_eq!(usage::audit(&mut db.snapshot().await.unwrap()).await.unwrap(), Vec::<String>::new());
     assert_eq!(shop.open_holds().await, 0, "nothing is left for recovery");
-    usage::recent(&mut *db.read().await.unwrap(), customer.user.id, None, 100).await.unwrap()
+    usage::recent(&mut db.read().await.unwrap(), customer.user.id, None, 100).await.unwrap()
 }
 
 #[tokio::test]

@@ -36,7 +36,11 @@ async fn usage_that_does_not_come_is_counted_and_marked() {
         let answer = shop.chat(&customer.key, if stream { ask_stream("demo-chat", text) } else { ask("demo-chat", text) }).await;
         assert_eq!(answer.status(), 200);
         let answer = answer.text().await.unwrap();
-        let said = if stream { words(&answer) } else { serde_json::from_str::<Value>(&answer).unwrap()["choices"][0]["message"]["content"].as_str().unwrap().to_owned() };
+        let said = if stream {
+            words(&answer)
+        } else {
+            serde_json::from_str::<Value>(&answer).unwrap()["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+        };
         let row = &shop.requests(customer.user.id).await[0];
         assert!(row.counted && row.outcome == "complete");
         assert_eq!((row.input_tokens, row.output_tokens), (input_tokens(text), count_tokens(&said) as i64));
@@ -52,7 +56,8 @@ async fn calls_of_tools_pass_and_count() {
     let shop = TestApp::new().await;
     shop.stock(&["demo-chat"]).await;
     let customer = shop.customer(Usd::dollars(1)).await;
-    let tools = json!([{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]);
+    let tools =
+        json!([{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]);
     for (directive, stream) in [("", false), ("", true), ("[[no-usage]] ", false), ("[[no-usage]] ", true)] {
         let text = format!("{directive}What is the weather in Kyoto?");
         let mut body = if stream { ask_stream("demo-chat", &text) } else { ask("demo-chat", &text) };

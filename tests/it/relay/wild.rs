@@ -12,8 +12,6 @@ pub enum Step {
     Send(Vec<u8>),
     /// Sends the same bytes so many times, or until the caller leaves.
     Repeat(Vec<u8>, usize),
-    /// Keeps the connection open and says nothing more.
-    Silence,
 }
 
 /// The running upstream; it ends with the test's runtime.
@@ -74,7 +72,6 @@ async fn serve(mut stream: TcpStream, steps: Vec<Step>, asked: &AtomicU64) -> Op
                     stream.write_all(&bytes).await.ok()?;
                 }
             }
-            Step::Silence => while stream.read(&mut buffer).await.ok()? > 0 {},
         }
         stream.flush().await.ok()?;
     }
