@@ -3,6 +3,7 @@
 use super::wild::{DONE, Step, Wild, head, send, stream_head, usage, word};
 use super::{ask, ask_stream, error_of};
 use crate::harness::TestApp;
+use farebox::channels;
 use farebox::demo::upstream::{Options, Upstream};
 use farebox::kernel::Usd;
 use serde_json::json;
@@ -23,10 +24,10 @@ async fn shop_behind(bad: &str, settings: &[(&str, &str)]) -> TestApp {
 }
 
 /// The good channel answers, both ways, and each answer is charged once.
-async fn second_answers(shop: &TestApp, what: &str) {
+async fn second_answers(shop: &TestApp, model: &str, what: &str) {
     let customer = shop.customer(Usd::dollars(1)).await;
     let before = shop.upstream.log().count();
-    for body in [ask("demo-chat", "Hello"), ask_stream("demo-chat", "Hello")] {
+    for body in [ask(model, "Hello"), ask_stream(model, "Hello")] {
         let answer = shop.chat(&customer.key, body).await;
         assert_eq!(answer.status(), 200, "{what}");
         answer.text().await.unwrap();
@@ -44,7 +45,7 @@ async fn the_next_channel_answers_when_one_fails_before_the_first_byte() {
     let shop = shop_behind(&bad.base_url(), &[("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "300")]).await;
     for fault in ["401", "402", "403", "408", "429", "500", "502", "503", "529", "hang-up", "html", "redirect", "stall"] {
         bad.behave(fault).unwrap();
-        second_answers(&shop, fault).await;
+        second_answers(&shop, "demo-chat", fault).await;
     }
     assert_eq!(bad.log().count(), 26, "the first is tried first, and once each time");
     shop.finish().await;
@@ -53,7 +54,7 @@ async fn the_next_channel_answers_when_one_fails_before_the_first_byte() {
 #[tokio::test]
 async fn a_channel_that_cannot_be_reached_is_passed_over() {
     let shop = shop_behind(&closed_port().await, &[]).await;
-    second_answers(&shop, "closed port").await;
+    second_answers(&shop, "demo-chat", "closed port").await;
     shop.finish().await;
 }
 
@@ -76,13 +77,16 @@ async fn what_is_no_answer_is_passed_over() {
         ("negative usage", json("{\"choices\":[{\"message\":{\"content\":\"x\"}}],\"usage\":{\"prompt_tokens\":-5,\"completion_tokens\":-5}}")),
         ("a stream that begins with negative usage", stream(&usage(-5, -5))),
     ];
-    for (what, steps) in cases {
-        let wild = Wild::start(steps).await;
-        let shop = shop_behind(&wild.base_url, &[]).await;
-        second_answers(&shop, what).await;
+    let shop = TestApp::new().await;
+    for (n, (what, steps)) in cases.into_iter().enumerate() {
+        let (wild, model) = (Wild::start(steps).await, format!("demo-{n}"));
+        shop.sell(&model, "1", "10").await;
+        shop.channel(&format!("first {n}"), &wild.base_url, &[&model], 10).await;
+        shop.channel(&format!("second {n}"), &shop.upstream.base_url(), &[&model], 5).await;
+        second_answers(&shop, &model, what).await;
         assert_eq!(wild.asked(), 2, "{what}");
-        shop.finish().await;
     }
+    shop.finish().await;
 }
 
 #[tokio::test]
@@ -133,26 +137,28 @@ async fn a_request_that_the_upstream_refuses_is_told_as_it_is_and_no_other_chann
 async fn names_of_the_upstream_do_not_reach_the_customer() {
     let refuse = |body: String| vec![head("400 Bad Request", "application/json"), send(body)];
     let message = "channel reseller-nine at http://127.0.0.1 says upstream-key-of-the-test is wrong";
-    for (body, kept) in [
+    let shop = TestApp::new().await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let cases = [
         (json!({"error": {"message": message, "type": "odd_reseller-nine", "param": "127.0.0.1", "code": 1210}}).to_string(), json!(1210)),
         (json!({"error": message}).to_string(), json!(null)),
         (json!({"detail": message}).to_string(), json!(null)),
         (json!({"message": message, "code": "x"}).to_string(), json!("x")),
         (format!("<html>{message}</html>"), json!(null)),
         (format!("{{\"error\":{{\"message\":\"{}\"}}}}", "long ".repeat(50_000)), json!(null)),
-    ] {
-        let wild = Wild::start(refuse(body.clone())).await;
-        let shop = TestApp::new().await;
-        shop.sell("demo-chat", "1", "10").await;
-        shop.channel("reseller-nine", &wild.base_url, &["demo-chat"], 0).await;
-        let customer = shop.customer(Usd::dollars(1)).await;
-        let (status, error) = error_of(shop.chat(&customer.key, ask("demo-chat", "Hello")).await).await;
+    ];
+    for (n, (body, kept)) in cases.into_iter().enumerate() {
+        let (wild, model) = (Wild::start(refuse(body.clone())).await, format!("demo-{n}"));
+        shop.sell(&model, "1", "10").await;
+        let id = shop.channel("reseller-nine", &wild.base_url, &[&model], 0).await;
+        let (status, error) = error_of(shop.chat(&customer.key, ask(&model, "Hello")).await).await;
         assert_eq!((status, &error["code"]), (400, &kept));
         let text = error.to_string();
         assert!(["reseller-nine", "127.0.0.1", "upstream-key"].iter().all(|name| !text.contains(name)) && text.len() < 4000, "{text}");
         assert_eq!(text.contains("is wrong"), !body.starts_with('<') && body.len() < 1000, "{text}");
-        shop.finish().await;
+        channels::delete(&shop.app.db, &shop.app.kit, id).await.unwrap(); // the next one has its name
     }
+    shop.finish().await;
 }
 
 #[tokio::test]

@@ -28,6 +28,14 @@ async fn broke_off(shop: &TestApp, customer: &Customer, question: &str, text: &s
     assert_eq!((shop.spent(customer, Usd::dollars(1)).await, shop.open_holds().await), (all, 0), "{what}");
 }
 
+/// Sells a model of its own through this upstream.
+async fn sell_through(shop: &TestApp, wild: &Wild, n: usize) -> String {
+    let model = format!("demo-{n}");
+    shop.sell(&model, "1", "10").await;
+    shop.channel(&format!("wild {n}"), &wild.base_url, &[&model], 0).await;
+    model
+}
+
 #[tokio::test]
 async fn a_stream_that_breaks_is_charged_for_what_was_delivered() {
     let shop = TestApp::with(&[("UPSTREAM_IDLE_TIMEOUT_MS", "300")]).await;
@@ -62,20 +70,18 @@ async fn events_that_keep_no_rule_end_the_stream() {
         ),
         ("invalid UTF-8 around an error", vec![stream_head(), send(word("one")), Step::Send(b"data: {\"error\":\"\xff\"}\n\n".to_vec())]),
     ];
-    for (what, steps) in cases {
-        let wild = Wild::start(steps).await;
-        let shop = TestApp::new().await;
-        shop.sell("demo-chat", "1", "10").await;
-        shop.channel("wild", &wild.base_url, &["demo-chat"], 0).await;
-        let customer = shop.customer(Usd::dollars(1)).await;
-        let text = shop.chat(&customer.key, ask_stream("demo-chat", "Hello")).await.text().await.unwrap();
+    let shop = TestApp::new().await;
+    for (n, (what, steps)) in cases.into_iter().enumerate() {
+        let (wild, customer) = (Wild::start(steps).await, shop.customer(Usd::dollars(1)).await);
+        let model = sell_through(&shop, &wild, n).await;
+        let text = shop.chat(&customer.key, ask_stream(&model, "Hello")).await.text().await.unwrap();
         broke_off(&shop, &customer, "Hello", &text, what).await;
         assert!(!text.contains("never"), "{what}");
         if what == "an endless event" {
             shop.until("the upstream is hung up on", || async { wild.left() == 1 }).await;
         }
-        shop.finish().await;
     }
+    shop.finish().await;
 }
 
 #[tokio::test]
@@ -94,18 +100,16 @@ async fn odd_but_honest_streams_are_charged_as_they_report() {
             (input_tokens("Hello"), 2, true),
         ),
     ];
-    for (what, steps, (input, output, counted)) in cases {
-        let wild = Wild::start(steps).await;
-        let shop = TestApp::new().await;
-        shop.sell("demo-chat", "1", "10").await;
-        shop.channel("wild", &wild.base_url, &["demo-chat"], 0).await;
-        let customer = shop.customer(Usd::dollars(1)).await;
-        let text = shop.chat(&customer.key, ask_stream("demo-chat", "Hello")).await.text().await.unwrap();
+    let shop = TestApp::new().await;
+    for (n, (what, steps, (input, output, counted))) in cases.into_iter().enumerate() {
+        let (wild, customer) = (Wild::start(steps).await, shop.customer(Usd::dollars(1)).await);
+        let model = sell_through(&shop, &wild, n).await;
+        let text = shop.chat(&customer.key, ask_stream(&model, "Hello")).await.text().await.unwrap();
         assert!(text.ends_with(DONE) && text.contains("one"), "{what}: {text}");
         let row = &shop.requests(customer.user.id).await[0];
         assert_eq!((row.input_tokens, row.output_tokens, row.counted, row.outcome.as_str()), (input, output, counted, "complete"), "{what}");
-        shop.finish().await;
     }
+    shop.finish().await;
 }
 
 #[tokio::test]
