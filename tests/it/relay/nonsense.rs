@@ -146,6 +146,34 @@ async fn an_answer_without_end_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_stream_without_end_is_cut_at_the_cap_that_was_asked_for() {
+    let wild = Wild::start(vec![stream_head(), Step::Repeat(word(" one two").into_bytes(), 1_000_000)]).await;
+    let shop = TestApp::new().await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let model = sell_through(&shop, &wild, 0).await;
+    let mut body = ask_stream(&model, "Hello");
+    body["max_tokens"] = json!(50);
+    let text = shop.chat(&customer.key, body).await.text().await.unwrap();
+    broke_off(&shop, &customer, "Hello", &text, "no end").await;
+    shop.until("the upstream is hung up on", || async { wild.left() == 1 }).await;
+    shop.finish().await;
+}
+
+#[tokio::test]
+async fn a_long_answer_that_nobody_limited_is_delivered_whole() {
+    // More tokens than are held for when nobody sets a limit.
+    let steps = vec![stream_head(), Step::Repeat(word(" one two").into_bytes(), 33_000), send(usage(10, 66_000)), send(DONE)];
+    let wild = Wild::start(steps).await;
+    let shop = TestApp::new().await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let model = sell_through(&shop, &wild, 0).await;
+    let text = shop.chat(&customer.key, ask_stream(&model, "Hello")).await.text().await.unwrap();
+    assert!(text.ends_with(DONE), "{}", &text[text.len() - 500..]);
+    assert_eq!(shop.spent(&customer, Usd::dollars(1)).await, Usd(10 * INPUT + 66_000 * OUTPUT));
+    shop.finish().await;
+}
+
+#[tokio::test]
 async fn an_upstream_that_ignores_the_cap_cannot_overdraw_anybody() {
     let long = "word ".repeat(2_000);
     let wild = Wild::start(vec![stream_head(), send(word(&long)), send(usage(10, 5_000_000)), send(DONE)]).await;
