@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -116,6 +116,7 @@ fn api() -> Router<Relay> {
         .method_not_allowed_fallback(relay::wrong_method);
     Router::new()
         .nest("/v1", v1)
+        .route("/v1/", any(relay::unknown_url))
         .route("/dashboard/billing/subscription", get(billing::subscription))
         .route("/dashboard/billing/usage", get(billing::total_usage))
 }

@@ -9,12 +9,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 /// How long a client may take to send a request's head.
@@ -31,6 +33,8 @@ pub struct Server {
     accepting: JoinHandle<GracefulShutdown>,
     stop_accepting: CancellationToken,
     abort: CancellationToken,
+    /// One task for each connection.
+    connections: TaskTracker,
     running: Running,
 }
 
@@ -43,8 +47,9 @@ impl Server {
         let Started { app, running } = started;
         let address = listener.local_addr()?;
         let (stop_accepting, abort) = (CancellationToken::new(), CancellationToken::new());
-        let accepting = tokio::spawn(accept(listener, router::build(app.clone()), stop_accepting.clone(), abort.clone()));
-        Ok(Self { app, address, accepting, stop_accepting, abort, running })
+        let connections = TaskTracker::new();
+        let accepting = tokio::spawn(accept(listener, router::build(app.clone()), stop_accepting.clone(), abort.clone(), connections.clone()));
+        Ok(Self { app, address, accepting, stop_accepting, abort, connections, running })
     }
 
     /// Stops accepting, lets requests end up to the drain limit, breaks off the rest, settles everything, stops.
@@ -58,11 +63,14 @@ impl Server {
             tracing::warn!(seconds = drain.as_secs(), "requests were still running at the end of the drain; they are broken off and settled");
         }
         self.abort.cancel();
+        // What was broken off must have handed over its settlement before those are waited for.
+        self.connections.close();
+        self.connections.wait().await;
         self.running.stop(&self.app).await;
     }
 }
 
-async fn accept(listener: TcpListener, router: axum::Router, stop: CancellationToken, abort: CancellationToken) -> GracefulShutdown {
+async fn accept(listener: TcpListener, router: axum::Router, stop: CancellationToken, abort: CancellationToken, tasks: TaskTracker) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -81,7 +89,7 @@ async fn accept(listener: TcpListener, router: axum::Router, stop: CancellationT
                 continue;
             }
         };
-        serve_connection(&server, &connections, stream, peer, &router, abort.clone());
+        tasks.spawn(serve_connection(&server, &connections, stream, peer, &router, abort.clone()));
     }
 }
 
@@ -92,7 +100,7 @@ fn serve_connection(
     peer: SocketAddr,
     router: &axum::Router,
     abort: CancellationToken,
-) {
+) -> impl Future<Output = ()> + Send + use<> {
     // Otherwise every event of a stream waits for the client's acknowledgement of the last one: 40 ms.
     let _ = stream.set_nodelay(true);
     let router = router.clone();
@@ -102,11 +110,11 @@ fn serve_connection(
     });
     let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);
-    tokio::spawn(async move {
+    async move {
         tokio::select! {
             // An error here is a client that went away in the middle of something.
             _ = connection => {}
             () = abort.cancelled() => {}
         }
-    });
+    }
 }

@@ -1,6 +1,6 @@
 //! `farebox demo`: a whole shop in a fresh folder, with a simulated upstream, on loopback only.
 
-use super::serve::{bind, until_signal};
+use super::serve::{Signals, bind};
 use super::{DemoArgs, block_on, failed, misconfigured};
 use crate::app::{self, Environment, Server};
 use crate::config::{self, Config, ConfigError};
@@ -45,6 +45,7 @@ fn settings(args: &DemoArgs, folder: &Path) -> Result<Config, ConfigError> {
 }
 
 async fn serve(config: Config, json: bool, folder: PathBuf) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
     let (listener, public_url) = bind(&config).await?;
     let upstream = demo::start_upstream().await?;
     let database_url = config.database.url.reveal().clone();
@@ -53,7 +54,7 @@ async fn serve(config: Config, json: bool, folder: PathBuf) -> anyhow::Result<Ex
     let server = Server::serve(started, listener)?;
     let url = server.app.public_url.as_str().to_owned();
     announce(&url, &furnished, json, &folder.join("mail"), &database_url)?;
-    until_signal().await?;
+    signals.wait().await;
     server.shutdown().await;
     upstream.stop().await;
     Ok(ExitCode::SUCCESS)

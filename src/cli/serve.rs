@@ -6,7 +6,7 @@ use crate::config::{self, Config, PublicUrl};
 use anyhow::Context;
 use std::process::ExitCode;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(super) fn run(args: ServeArgs) -> ExitCode {
     let loaded = config::Environment::read().and_then(|environment| {
@@ -26,6 +26,7 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
 }
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
     let (listener, public_url) = bind(&config).await?;
     let started = app::start(config, public_url, Environment::production()).await?;
     if let Some(link) = started.app.accounts.offer_setup().await? {
@@ -33,7 +34,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     }
     let server = Server::serve(started, listener)?;
     tracing::info!(address = %server.address, "serving {}", server.app.public_url);
-    until_signal().await?;
+    signals.wait().await;
     tracing::info!("going down: running requests may end within {} s", server.app.config.drain.as_secs());
     server.shutdown().await;
     tracing::info!("stopped");
@@ -49,12 +50,22 @@ pub(super) async fn bind(config: &Config) -> anyhow::Result<(TcpListener, Public
     Ok((listener, public_url))
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn until_signal() -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT. Listened to from the start: one that comes while the shop is still opening must not end it in the middle of that.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for either.
+    pub(super) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

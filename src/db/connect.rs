@@ -3,7 +3,7 @@
 use super::{Conn, MigrateError};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyPool, ConnectOptions, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -84,6 +84,8 @@ const READERS: u32 = 4;
 /// How many connections serve writers on PostgreSQL. SQLite has one writer by nature.
 const POSTGRES_WRITERS: u32 = 8;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may take to answer the first time.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Db {
     /// Connects. The file of a SQLite database is made when it does not exist.
@@ -114,6 +116,9 @@ impl Db {
         }
         let unreachable = |error| ConnectError::Unreachable(without_password(database_url), error);
         let options = AnyConnectOptions::from_str(&url).map_err(unreachable)?.disable_statement_logging();
+        if engine == Engine::Postgres {
+            knock(&options).await.map_err(unreachable)?;
+        }
         let writers = if engine == Engine::Sqlite { 1 } else { POSTGRES_WRITERS };
         let write = pool(engine, writers, durability).connect_with(options.clone()).await.map_err(unreachable)?;
         let read = pool(engine, READERS, durability).connect_lazy_with(options);
@@ -161,7 +166,6 @@ impl Db {
     /// # Errors
     /// As [`Db::read`].
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        use sqlx::Connection;
         self.read.acquire().await?.ping().await
     }
 
@@ -170,6 +174,12 @@ impl Db {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// Connects once. A pool tries again until its time is up, and then says only that it waited, not for what.
+async fn knock(options: &AnyConnectOptions) -> Result<(), sqlx::Error> {
+    let late = || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {} seconds", KNOCK_TIMEOUT.as_secs())));
+    tokio::time::timeout(KNOCK_TIMEOUT, AnyConnection::connect_with(options)).await.map_err(|_| late())??.close().await
 }
 
 fn pool(engine: Engine, size: u32, durability: Durability) -> AnyPoolOptions {

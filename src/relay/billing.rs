@@ -9,6 +9,7 @@ use crate::kernel::NEVER;
 use crate::keys::Entry;
 use crate::{keys, usage};
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response};
 use jiff::civil::Date;
@@ -72,8 +73,8 @@ async fn limits(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
 }
 
 /// Answers `GET /v1/dashboard/billing/usage`.
-pub async fn total_usage(State(relay): State<Relay>, Query(days): Query<Days>, headers: HeaderMap) -> Response<Body> {
-    let answer = match auth::authenticate(&relay, &headers).and_then(|key| Ok((key, range(&days)?))) {
+pub async fn total_usage(State(relay): State<Relay>, days: Result<Query<Days>, QueryRejection>, headers: HeaderMap) -> Response<Body> {
+    let answer = match auth::authenticate(&relay, &headers).and_then(|key| Ok((key, range(&given(days)?)?))) {
         Ok((key, range)) => spent(&relay, &key, range).await.map_err(internal),
         Err(error) => Err(error),
     };
@@ -83,12 +84,17 @@ pub async fn total_usage(State(relay): State<Relay>, Query(days): Query<Days>, h
 async fn spent(relay: &Relay, key: &Entry, range: Option<(i64, i64)>) -> anyhow::Result<String> {
     let mut conn = relay.db.read().await?;
     let spent = match (range, key.budget) {
-        (Some((from, to)), _) => usage::spend_between(&mut conn, key.user_id, from, to).await?,
+        (Some((from, to)), Some(_)) => usage::spend_of_key_between(&mut conn, key.user_id, key.key_id, from, to).await?,
+        (Some((from, to)), None) => usage::spend_between(&mut conn, key.user_id, from, to).await?,
         (None, Some(_)) => keys::spent(&mut conn, key.key_id).await?,
         (None, None) => keys::spent_by_user(&mut conn, key.user_id).await?,
     };
     let total_usage = number(spent.to_decimal() * Decimal::ONE_HUNDRED)?;
     Ok(serde_json::to_string(&TotalUsage { object: "list", total_usage })?)
+}
+
+fn given(days: Result<Query<Days>, QueryRejection>) -> Result<Days, ApiError> {
+    days.map(|Query(days)| days).map_err(|_| ApiError::invalid(None, "'start_date' and 'end_date' may each be given once."))
 }
 
 /// From the first day's start to the last day's end, in UTC; none when no day is given.

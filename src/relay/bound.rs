@@ -4,6 +4,8 @@ use crate::kernel::{Prices, Tokens, Usd, money};
 
 /// What an answer may have when neither the caller nor the model sets a limit.
 const DEFAULT_OUTPUT: u64 = 32_768;
+/// More output than any model gives.
+const MOST_OUTPUT: u64 = 262_144;
 /// Fewer output tokens than this are not worth asking an upstream for.
 const FLOOR: u64 = 16;
 /// The most that an image, a sound or a file is taken to cost when only its reference is known.
@@ -44,6 +46,13 @@ impl Size {
     /// The output tokens that all choices together can have.
     pub fn output_cap(&self) -> u64 {
         self.output(self.cap())
+    }
+
+    /// The output tokens at which an upstream is taken to have lost its measure. When nobody set a limit, that is not the size that was held
+    /// for, which is only usual, but more than any model gives.
+    pub fn output_limit(&self) -> u64 {
+        let is_known = self.output_cap.is_some() || self.model_cap.is_some();
+        self.output(if is_known { self.cap() } else { MOST_OUTPUT })
     }
 
     fn output(&self, per_choice: u64) -> u64 {
@@ -128,6 +137,14 @@ mod tests {
         assert_eq!(short.fit(&PRICES, Usd(100 * 1250 + 50_000), 100), Fit::AsAsked, "a caller who asks for less than the floor gets it");
         let free_output = Prices { output: Price(0), ..PRICES };
         assert_eq!(size().fit(&free_output, Usd(1), 100), Fit::TooLittle);
+    }
+
+    #[test]
+    fn an_answer_without_a_limit_may_be_longer_than_what_was_held_for() {
+        assert_eq!(Size { choices: 2, ..size() }.output_limit(), 2000);
+        assert_eq!(Size { output_cap: None, model_cap: Some(10), ..size() }.output_limit(), 10);
+        let unlimited = Size { output_cap: None, ..size() };
+        assert!(unlimited.output_limit() > unlimited.output_cap());
     }
 
     #[test]

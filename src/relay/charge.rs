@@ -9,6 +9,7 @@ use crate::kernel::{Id, Prices, Tokens, Usd};
 use crate::ledger::{self, Hold, LedgerError};
 use crate::usage::{Outcome, Record};
 use bytes::Bytes;
+use std::future::Future;
 use std::sync::Arc;
 
 /// What does not change while a request runs.
@@ -81,17 +82,16 @@ impl Charge {
     ///
     /// # Errors
     /// The ledger's; recovery then settles.
-    pub(super) async fn settle(mut self, ending: Ending) -> Result<ledger::Charge, LedgerError> {
+    pub(super) fn settle(mut self, ending: Ending) -> impl Future<Output = Result<ledger::Charge, LedgerError>> + Send + use<> {
+        // On a task of its own, and begun here: a client that leaves before or while somebody waits for it must not stop it.
+        let settlement = self.settlement();
+        let running = self.relay.tasks.spawn(settlement.run(ending));
+        async move { running.await.map_err(|_| LedgerError::Stopped)? }
+    }
+
+    fn settlement(&mut self) -> Settlement {
         self.settled = true;
-        // On a task of its own: a client that leaves while this waits must not stop it.
-        let job = Settlement {
-            relay: self.relay.clone(),
-            call: Arc::clone(&self.call),
-            hold: self.hold.take(),
-            channel: self.channel,
-            first_byte_ms: self.first_byte_ms,
-        };
-        self.relay.tasks.spawn(job.run(ending)).await.map_err(|_| LedgerError::Stopped)?
+        Settlement { relay: self.relay.clone(), call: Arc::clone(&self.call), hold: self.hold.take(), channel: self.channel, first_byte_ms: self.first_byte_ms }
     }
 }
 
@@ -108,14 +108,7 @@ impl Drop for Charge {
 impl Charge {
     /// Settles without anybody waiting for it.
     pub(super) fn abandon(&mut self, ending: Ending) {
-        self.settled = true;
-        let job = Settlement {
-            relay: self.relay.clone(),
-            call: Arc::clone(&self.call),
-            hold: self.hold.take(),
-            channel: self.channel,
-            first_byte_ms: self.first_byte_ms,
-        };
+        let job = self.settlement();
         let id = self.call.id;
         self.relay.tasks.spawn(async move {
             if let Err(error) = job.run(ending).await {
@@ -184,9 +177,7 @@ async fn count_delivered(call: Arc<Call>, delivered: String) -> Tokens {
 
 /// The input tokens of a request, counted.
 pub(super) fn count_input(request: &ChatRequest, body: &[u8]) -> u64 {
-    let (mut text, messages) = openai_chat::input_text(request.messages(body));
-    if let Some(tools) = request.tools(body) {
-        text.push_str(&String::from_utf8_lossy(tools));
-    }
-    count::input(&request.model, &text, messages, request.media_parts)
+    let (mut texts, messages) = openai_chat::input_texts(request.messages(body));
+    texts.extend(request.definitions(body).map(|json| String::from_utf8_lossy(json)));
+    count::input(&request.model, texts.iter().map(AsRef::as_ref), messages, request.media_parts)
 }

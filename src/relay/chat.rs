@@ -2,7 +2,8 @@
 
 use super::bound::{Fit, Size};
 use super::charge::{Call, Charge, Ending, Used, count_input};
-use super::dialect::openai_chat::{self, ChatRequest, UsageReport};
+use super::dialect::openai_answer::{self, UsageReport};
+use super::dialect::openai_chat::ChatRequest;
 use super::dispatch::{self, Dispatched};
 use super::error::ApiError;
 use super::stream::StreamBody;
@@ -65,7 +66,7 @@ async fn admit(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, chan
     };
     let full = size.worst_case(&call.prices);
     if full == Usd::ZERO {
-        return Ok((Charge::new(relay.clone(), Arc::clone(call), None, size.output_cap()), None));
+        return Ok((Charge::new(relay.clone(), Arc::clone(call), None, size.output_limit()), None));
     }
     let memo = Memo { model: call.request.model.clone(), streamed: call.request.stream }.write();
     let request = HoldRequest {
@@ -81,7 +82,7 @@ async fn admit(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, chan
     let hold = relay.meter.hold(request).await.map_err(|error| refused(relay, error))?;
     failpoint::reach("hold_committed");
     if hold.amount >= full {
-        return Ok((Charge::new(relay.clone(), Arc::clone(call), Some(hold), size.output_cap()), None));
+        return Ok((Charge::new(relay.clone(), Arc::clone(call), Some(hold), size.output_limit()), None));
     }
     fit_balance(relay, call, size, hold).await
 }
@@ -89,7 +90,7 @@ async fn admit(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, chan
 /// The balance is short of the worst case: the input is counted for real, and the output cap lowered to what is left.
 async fn fit_balance(relay: &Relay, call: &Arc<Call>, size: Size, hold: Hold) -> Result<(Charge, Option<u64>), ApiError> {
     let (held, short_of_budget) = (hold.amount, hold.short_of_budget);
-    let mut charge = Charge::new(relay.clone(), Arc::clone(call), Some(hold), size.output_cap());
+    let mut charge = Charge::new(relay.clone(), Arc::clone(call), Some(hold), size.output_limit());
     let counted = Arc::clone(call);
     let input = tokio::task::spawn_blocking(move || count_input(&counted.request, &counted.body)).await.map_err(|_| ApiError::internal())?;
     match size.fit(&call.prices, held, input) {
@@ -173,7 +174,7 @@ async fn deliver(charge: Charge, body: Bytes, usage: UsageReport) -> Result<Resp
         UsageReport::Tokens(tokens) => Used::Reported(tokens),
         UsageReport::Absent | UsageReport::Absurd => {
             let mut text = String::new();
-            openai_chat::append_text(&body, &mut text);
+            openai_answer::append_text(&body, &mut text);
             Used::Delivered(text)
         }
     };

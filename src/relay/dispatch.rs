@@ -2,7 +2,7 @@
 //! byte of an answer.
 
 use super::charge::Charge;
-use super::dialect::openai_chat::{self, Answer, UsageReport};
+use super::dialect::openai_answer::{self, Answer, UsageReport};
 use super::error::ApiError;
 use super::{Relay, scan};
 use crate::channels::Channel;
@@ -10,6 +10,7 @@ use crate::failpoint;
 use axum::http::{HeaderValue, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ pub(super) async fn dispatch(charge: &mut Charge, channels: &[Arc<Channel>], bod
     let mut timed_out = false;
     for channel in channels.iter().take(ATTEMPTS) {
         charge.channel = Some(channel.id);
+        charge.first_byte_ms = None;
         charge.dispatched = true;
         match ask(charge, channel, body.clone()).await {
             Ok(dispatched) => return dispatched,
@@ -126,10 +128,13 @@ async fn begin_stream(charge: &mut Charge, mut response: Response, patience: Dur
         Err(_) => Err(Miss::Timeout(format!("the stream began with nothing for {} ms", patience.as_millis()))),
         Ok(Err(error)) => Err(request_fault(error)),
         Ok(Ok(None)) => Err(Miss::Fault("the stream ended before it began".to_owned())),
-        Ok(Ok(Some(first))) => {
-            charge.first_byte();
-            Ok(Dispatched::Stream { response, first })
-        }
+        Ok(Ok(Some(first))) => match scan::false_start(&first) {
+            Some(why) => Err(Miss::Fault(why)),
+            None => {
+                charge.first_byte();
+                Ok(Dispatched::Stream { response, first })
+            }
+        },
     }
 }
 
@@ -138,7 +143,7 @@ async fn whole_answer(charge: &mut Charge, response: Response) -> Result<Dispatc
     charge.first_byte();
     let body = tokio::time::timeout(WHOLE_ANSWER, read_up_to(response, MAX_ANSWER, idle)).await;
     let body = body.unwrap_or_else(|_| Err(Miss::Timeout("the answer did not end".to_owned())))?;
-    let answer = openai_chat::read_answer(&body).ok_or_else(|| Miss::Fault("the answer is not a chat completion".to_owned()))?;
+    let answer = openai_answer::read_answer(&body).ok_or_else(|| Miss::Fault("the answer is not a chat completion".to_owned()))?;
     if answer.usage == UsageReport::Absurd {
         return Err(Miss::Fault("the answer's usage cannot be".to_owned()));
     }
@@ -168,13 +173,23 @@ async fn read_up_to(mut response: Response, limit: usize, idle: Duration) -> Res
 /// The upstream's own words about the caller's mistake, in OpenAI's form, without the upstream's name.
 async fn refusal(channel: &Channel, status: StatusCode, response: Response, relay: &Relay) -> Dispatched {
     let body = read_up_to(response, MAX_ERROR, relay.config.idle_timeout).await.unwrap_or_default();
-    let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    let error = parsed.get("error");
-    let text = |name: &str| error.and_then(|error| error.get(name)).and_then(|value| value.as_str()).map(|text| without_names(text, channel));
-    let message = text("message").unwrap_or_else(|| "The upstream provider refused the request as invalid.".to_owned());
-    let kind = text("type").unwrap_or_else(|| "invalid_request_error".to_owned());
-    let body = serde_json::json!({"error": {"message": message, "type": kind, "param": text("param"), "code": text("code")}}).to_string();
-    Dispatched::Refused { status, body }
+    let parsed: Value = serde_json::from_slice(&body).unwrap_or_default();
+    // Not every upstream wraps its error as OpenAI does.
+    let error = parsed.get("error").unwrap_or(&parsed);
+    let clean = |value: &Value| match value {
+        Value::String(text) => Some(Value::String(without_names(text, channel))),
+        Value::Number(_) => Some(value.clone()),
+        _ => None,
+    };
+    let field = |name: &str| error.get(name).and_then(clean);
+    let message = field("message").or_else(|| error.get("detail").and_then(clean)).or_else(|| clean(error));
+    let body = serde_json::json!({"error": {
+        "message": message.unwrap_or_else(|| "The upstream provider refused the request as invalid.".into()),
+        "type": field("type").unwrap_or_else(|| "invalid_request_error".into()),
+        "param": field("param"),
+        "code": field("code"),
+    }});
+    Dispatched::Refused { status, body: body.to_string() }
 }
 
 fn without_names(text: &str, channel: &Channel) -> String {
@@ -186,14 +201,4 @@ fn without_names(text: &str, channel: &Channel) -> String {
         }
     }
     out
-}
-
-/// Why a stream broke, for the log.
-pub(super) fn broken_why(broken: scan::Broken) -> &'static str {
-    match broken {
-        scan::Broken::TooLong => "an event without end",
-        scan::Broken::Garbage => "an event that is no chunk",
-        scan::Broken::AbsurdUsage => "usage that cannot be",
-        scan::Broken::UpstreamError => "the upstream sent an error",
-    }
 }

@@ -4,6 +4,7 @@ use super::error::ApiError;
 use super::{Relay, auth, with_request_id};
 use crate::catalog::Model;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Response, header};
 use serde_json::{Value, json};
@@ -19,9 +20,10 @@ pub async fn list(State(relay): State<Relay>, headers: HeaderMap) -> Response<Bo
 }
 
 /// Answers `GET /v1/models/{id}`; names of models may contain slashes.
-pub async fn one(State(relay): State<Relay>, Path(name): Path<String>, headers: HeaderMap) -> Response<Body> {
+pub async fn one(State(relay): State<Relay>, name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response<Body> {
     let now = relay.kit.clock.now_ms();
     let answer = auth::authenticate(&relay, &headers).and_then(|_| {
+        let Path(name) = name.map_err(|_| ApiError::invalid("model", "The model's name is not valid UTF-8."))?;
         let model = relay.catalog.get(&name).filter(|model| model.is_callable(now));
         model.map(|model| object(&model).to_string()).ok_or_else(|| ApiError::unknown_model(&name))
     });

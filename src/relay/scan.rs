@@ -1,13 +1,15 @@
 //! Reads a Chat Completions stream as it passes: finds the usage and the end, keeps back what must wait for the charge, and
 //! leaves every other byte alone. Pure. Format: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
-use super::dialect::openai_chat::{self, UsageReport};
+use super::dialect::openai_answer::{self, UsageReport};
 use crate::kernel::Tokens;
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr_iter, memmem};
 
 /// The largest single event: more is a fault of the upstream, and would be memory without bound.
 const MAX_EVENT: usize = 8 * 1024 * 1024;
+/// How much of an upstream's error is kept for the admin.
+const ERROR_SHOWN: usize = 300;
 
 /// Why a stream cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub(super) enum Broken {
     Garbage,
     /// Usage that cannot be.
     AbsurdUsage,
-    /// The upstream sent an error event. Its words may name the upstream, so the client gets ours instead.
+    /// The upstream sent an error event. It is not passed on: it may name things of the upstream's own.
     UpstreamError,
 }
 
@@ -44,6 +46,8 @@ pub(super) struct Scanner {
     pub(super) usage: Option<Tokens>,
     /// The usage chunk, kept until the charge is durable.
     pub(super) kept_back: Option<Bytes>,
+    /// The beginning of the upstream's error event.
+    error: String,
 }
 
 /// What to do with one event.
@@ -57,7 +61,7 @@ enum Verdict {
 
 impl Scanner {
     pub(super) fn new(include_usage: bool) -> Self {
-        Self { include_usage, pending: BytesMut::new(), usage: None, kept_back: None }
+        Self { include_usage, pending: BytesMut::new(), usage: None, kept_back: None, error: String::new() }
     }
 
     /// Takes the next piece. Whole events go on; the rest waits for its end.
@@ -101,6 +105,16 @@ impl Scanner {
         passed
     }
 
+    /// Why the stream broke, for the admin.
+    pub(super) fn why(&self, broken: Broken) -> String {
+        match broken {
+            Broken::TooLong => "an event without end".to_owned(),
+            Broken::Garbage => "an event that is no chunk".to_owned(),
+            Broken::AbsurdUsage => "usage that cannot be".to_owned(),
+            Broken::UpstreamError => format!("the upstream sent an error: {}", self.error),
+        }
+    }
+
     fn judge(&mut self, event: &[u8]) -> Verdict {
         let Some(data) = data_of(event) else { return Verdict::Forward };
         if data == b"[DONE]" {
@@ -113,18 +127,33 @@ impl Scanner {
         if memmem::find(data, b"\"usage\"").is_none() && memmem::find(data, b"\"error\"").is_none() {
             return Verdict::Forward;
         }
-        let Some(chunk) = openai_chat::read_chunk(data) else { return Verdict::Broken(Broken::Garbage) };
+        let Some(chunk) = openai_answer::read_chunk(data) else { return Verdict::Broken(Broken::Garbage) };
         match chunk.usage {
             UsageReport::Tokens(tokens) => self.usage = Some(tokens),
             UsageReport::Absurd => return Verdict::Broken(Broken::AbsurdUsage),
             UsageReport::Absent => {}
         }
-        match (chunk.error, chunk.usage_only, self.include_usage) {
-            (true, ..) => Verdict::Broken(Broken::UpstreamError),
-            (_, true, true) => Verdict::KeepBack,
-            (_, true, false) => Verdict::Drop,
-            _ => Verdict::Forward,
+        if chunk.error {
+            self.error = String::from_utf8_lossy(data).chars().take(ERROR_SHOWN).collect();
+            return Verdict::Broken(Broken::UpstreamError);
         }
+        match (chunk.usage_only, self.include_usage) {
+            (true, true) => Verdict::KeepBack,
+            (true, false) => Verdict::Drop,
+            (false, _) => Verdict::Forward,
+        }
+    }
+}
+
+/// Why a stream that begins with this piece is none, when nothing of it could be passed on: then another channel can still take over.
+pub(super) fn false_start(first: &Bytes) -> Option<String> {
+    let mut scanner = Scanner::new(true);
+    let passed = scanner.push(first.clone());
+    match passed.broken {
+        _ if !passed.forward.is_empty() => None,
+        Some(broken) => Some(scanner.why(broken)),
+        None if passed.done => Some("the stream is complete with nothing in it".to_owned()),
+        None => None,
     }
 }
 
@@ -177,7 +206,7 @@ fn data_of(event: &[u8]) -> Option<&[u8]> {
 pub(super) fn append_text(events: &[u8], out: &mut String) {
     for line in events.split(|&b| b == b'\n') {
         if let Some(data) = line.strip_prefix(b"data:") {
-            openai_chat::append_text(data.trim_ascii(), out);
+            openai_answer::append_text(data.trim_ascii(), out);
         }
     }
 }
@@ -249,6 +278,17 @@ mod tests {
         let mut scanner = Scanner::new(false);
         let endless = Bytes::from(vec![b'x'; 1 << 20]);
         assert!((0..16).any(|_| scanner.push(endless.clone()).broken == Some(Broken::TooLong)));
+    }
+
+    #[test]
+    fn a_false_start_is_seen_before_anything_is_passed_on() {
+        let start = |text: &str| false_start(&Bytes::copy_from_slice(text.as_bytes()));
+        assert!(start("data: {\"error\":{\"message\":\"overloaded\"}}\n\n").is_some_and(|why| why.contains("overloaded")));
+        assert!(start("data: <html>\n\n").is_some() && start(DONE).is_some());
+        assert!(start(&format!("{USAGE}{DONE}")).is_some());
+        for good in [format!("{TEXT}{DONE}"), format!("{TEXT}data: <html>\n\n"), TEXT[..9].to_owned(), ": wait\n\n".to_owned(), String::new()] {
+            assert_eq!(start(&good), None, "{good}");
+        }
     }
 
     #[test]

@@ -4,7 +4,6 @@
 
 use super::charge::{Charge, Ending, Used};
 use super::count;
-use super::dispatch::broken_why;
 use super::error::ApiError;
 use super::scan::{self, Scanner};
 use crate::failpoint;
@@ -24,6 +23,8 @@ use tokio::time::{Instant, Sleep};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How many events or tokens over the cap are forgiven: tokenizers differ, and some events carry no text.
 const CAP_GRACE: u64 = 64;
+/// The longest answer, in bytes of text: more than any model gives, and would be memory without bound.
+const MAX_TEXT: usize = 64 * 1024 * 1024;
 /// Delivered events are reduced to their text when they pass this many bytes.
 const REDUCE_AT: usize = 64 * 1024;
 
@@ -155,7 +156,10 @@ impl StreamBody {
         if passed.done {
             self.complete();
         } else if let Some(broken) = passed.broken {
-            self.break_off(broken_why(broken));
+            let why = self.scanner.why(broken);
+            self.break_off(&why);
+        } else if self.delivered.text.len() > MAX_TEXT {
+            self.break_off("an answer without end");
         } else if self.is_beyond_cap() {
             self.break_off("it gave more output than was asked for");
         } else {

@@ -141,8 +141,19 @@ pub async fn spend_since(conn: &mut Conn, user: Id, since_ms: i64) -> Result<Usd
 /// # Errors
 /// The database's.
 pub async fn spend_between(conn: &mut Conn, user: Id, from_ms: i64, to_ms: i64) -> Result<Usd, sqlx::Error> {
-    let to = if to_ms == i64::MAX { Id(i64::MAX) } else { Id::first_at(to_ms) };
-    store::spend_between(conn, user, Id::first_at(from_ms), to).await
+    store::spend_between(conn, user, Id::first_at(from_ms), end(to_ms)).await
+}
+
+/// The part of it that was charged to one of the customer's keys.
+///
+/// # Errors
+/// The database's.
+pub async fn spend_of_key_between(conn: &mut Conn, user: Id, key: Id, from_ms: i64, to_ms: i64) -> Result<Usd, sqlx::Error> {
+    store::spend_of_key_between(conn, user, key, Id::first_at(from_ms), end(to_ms)).await
+}
+
+fn end(to_ms: i64) -> Id {
+    if to_ms == i64::MAX { Id(i64::MAX) } else { Id::first_at(to_ms) }
 }
 
 /// (requests, charged) of the whole shop since `since_ms`.

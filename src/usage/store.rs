@@ -10,6 +10,7 @@ use sqlx::{Any, Row, any::AnyRow};
 statements! {
     RECENT = "SELECT id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms FROM request WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
     SPEND_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3";
+    SPEND_OF_KEY_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3 AND key_id = $4";
     SHOP_SINCE = "SELECT COUNT(*), CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE id >= $1";
     CHARGES_PAGE = "SELECT reference, CAST(SUM(CASE WHEN kind = 'correction' THEN -amount ELSE amount END) AS BIGINT) FROM transfer \
                     WHERE kind IN ('capture', 'overage', 'overdraft', 'correction') GROUP BY reference";
@@ -117,6 +118,12 @@ pub(super) async fn recent(conn: &mut Conn, user: Id, before: Id, limit: i64) ->
 
 pub(super) async fn spend_between(conn: &mut Conn, user: Id, from: Id, to: Id) -> Result<Usd, sqlx::Error> {
     let (sum,): (i64,) = sqlx::query_as::<Any, _>(SPEND_BETWEEN).bind(user.0).bind(from.0).bind(to.0).fetch_one(conn).await?;
+    Ok(Usd(sum))
+}
+
+pub(super) async fn spend_of_key_between(conn: &mut Conn, user: Id, key: Id, from: Id, to: Id) -> Result<Usd, sqlx::Error> {
+    let query = sqlx::query_as::<Any, _>(SPEND_OF_KEY_BETWEEN).bind(user.0).bind(from.0).bind(to.0).bind(key.0);
+    let (sum,): (i64,) = query.fetch_one(conn).await?;
     Ok(Usd(sum))
 }
 

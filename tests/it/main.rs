@@ -12,6 +12,7 @@ mod jobs;
 mod keys;
 mod ledger;
 mod mail;
+mod process;
 mod relay;
 mod revision;
 mod sessions;

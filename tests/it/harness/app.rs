@@ -35,6 +35,7 @@ pub struct TestApp {
 pub struct Customer {
     pub user: User,
     pub key: String,
+    pub key_id: Id,
 }
 
 impl TestApp {
@@ -125,8 +126,8 @@ impl TestApp {
         if balance > Usd::ZERO {
             self.grant(user.id, balance).await;
         }
-        let (key, _) = self.key(user.id, None).await;
-        Customer { user, key }
+        let (key, key_id) = self.key(user.id, None).await;
+        Customer { user, key, key_id }
     }
 
     /// Gives credit.

@@ -1,0 +1,218 @@
+//! OpenAI Chat Completions, the answer: its usage and its text, whole or in chunks. Format: <https://platform.openai.com/docs/api-reference/chat>.
+
+use super::chat_text;
+use crate::kernel::Tokens;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// More tokens than any answer can have used: usage beyond is a fault of the upstream.
+const ABSURD: u64 = 1_000_000_000;
+
+/// Usage as an upstream sends it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+struct WireUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
+}
+
+/// What an answer, or a chunk of one, says of its usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageReport {
+    /// Nothing.
+    Absent,
+    /// These tokens.
+    Tokens(Tokens),
+    /// Something that cannot be: negative, fractional, or beyond any model.
+    Absurd,
+}
+
+fn read_usage(raw: Option<&RawValue>) -> UsageReport {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return UsageReport::Absent };
+    let Ok(usage) = serde_json::from_str::<WireUsage>(raw.get()) else { return UsageReport::Absurd };
+    // Half a report is none: what it leaves out was not free.
+    let (Some(prompt), Some(output)) = (usage.prompt_tokens, usage.completion_tokens) else { return UsageReport::Absent };
+    let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
+    if cached > prompt || prompt > ABSURD || output > ABSURD {
+        return UsageReport::Absurd;
+    }
+    // OpenAI counts cached tokens inside prompt_tokens.
+    UsageReport::Tokens(Tokens { input: prompt - cached, cached, cache_write: 0, output })
+}
+
+/// The parts of an answer or a chunk that the relay looks at. Everything else may be of any form: upstreams differ.
+#[derive(Deserialize)]
+struct Outline<'a> {
+    #[serde(borrow, default)]
+    choices: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+impl Outline<'_> {
+    fn is_error(&self) -> bool {
+        self.error.is_some_and(|raw| raw.get() != "null")
+    }
+}
+
+#[derive(Deserialize)]
+struct WireChoice<'a> {
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    delta: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireMessage<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireToolCall<'a> {
+    #[serde(borrow, default)]
+    function: Option<&'a RawValue>,
+}
+
+/// What a chunk of a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// What it says of the usage so far.
+    pub usage: UsageReport,
+    /// It has no choices: it is there only for its usage.
+    pub usage_only: bool,
+    /// It is an error that ends the stream.
+    pub error: bool,
+}
+
+/// Reads one event's data. `None` when it is not a chunk at all.
+pub fn read_chunk(data: &[u8]) -> Option<Chunk> {
+    let outline: Outline<'_> = serde_json::from_slice(data).ok()?;
+    let no_choices = outline.choices.is_none_or(|raw| raw.get().trim_start_matches('[').trim_start().starts_with(']') || raw.get() == "null");
+    let usage = read_usage(outline.usage);
+    Some(Chunk { usage, usage_only: no_choices && usage != UsageReport::Absent, error: outline.is_error() })
+}
+
+/// An answer that is no stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What it says of its usage.
+    pub usage: UsageReport,
+}
+
+/// Reads a whole answer. `None` when it is not one: not JSON, no choices, or an error in a 200.
+pub fn read_answer(body: &[u8]) -> Option<Answer> {
+    let answer: Outline<'_> = serde_json::from_slice(body).ok()?;
+    if answer.is_error() || !answer.choices?.get().starts_with('[') {
+        return None;
+    }
+    Some(Answer { usage: read_usage(answer.usage) })
+}
+
+/// Appends the text that a model produced, in an answer or in a chunk's data, to `out`: what is counted when no usage came.
+pub fn append_text(data: &[u8], out: &mut String) {
+    let choices = serde_json::from_slice(data).ok().and_then(|outline: Outline<'_>| outline.choices);
+    for choice in parsed::<Vec<WireChoice<'_>>>(choices).into_iter().flatten() {
+        if let Some(message) = parsed::<WireMessage<'_>>(choice.message.or(choice.delta)) {
+            append_message(&message, out);
+        }
+    }
+}
+
+fn append_message(message: &WireMessage<'_>, out: &mut String) {
+    // Some upstreams send the same thoughts under both names.
+    let thoughts = message.reasoning_content.or(message.reasoning);
+    let calls = parsed::<Vec<WireToolCall<'_>>>(message.tool_calls).into_iter().flatten().map(|call| call.function);
+    for part in [message.content, message.refusal, thoughts, message.function_call].into_iter().chain(calls).flatten() {
+        chat_text::strings(part.get().as_bytes()).iter().for_each(|text| out.push_str(text));
+    }
+}
+
+fn parsed<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cached_tokens_stand_inside_the_prompt_and_nonsense_is_absurd() {
+        let usage = |text: &str| read_answer(format!(r#"{{"choices":[],"usage":{text}}}"#).as_bytes()).unwrap().usage;
+        let expected = Tokens { input: 70, cached: 30, cache_write: 0, output: 5 };
+        assert_eq!(
+            usage(r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,"prompt_tokens_details":{"cached_tokens":30}}"#),
+            UsageReport::Tokens(expected)
+        );
+        for absent in ["null", "{}", r#"{"prompt_tokens":5}"#, r#"{"prompt_tokens":5,"completion_tokens":null}"#] {
+            assert_eq!(usage(absent), UsageReport::Absent, "{absent}");
+        }
+        for bad in [
+            r#"{"prompt_tokens":-1,"completion_tokens":5}"#,
+            r#"{"prompt_tokens":1,"completion_tokens":-5}"#,
+            r#"{"prompt_tokens":-1}"#,
+            r#"{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}"#,
+            r#"{"prompt_tokens":1e300,"completion_tokens":1}"#,
+            r#"{"prompt_tokens":99999999999,"completion_tokens":1}"#,
+            r#""many""#,
+        ] {
+            assert_eq!(usage(bad), UsageReport::Absurd, "{bad}");
+        }
+        assert_eq!(read_answer(b"<html>"), None);
+        assert_eq!(read_answer(br#"{"error":{"message":"no"}}"#), None);
+    }
+
+    #[test]
+    fn knows_chunks_and_their_text() {
+        let text = read_chunk(br#"{"choices":[{"index":0,"delta":{"content":"a\nb"}}],"usage":null}"#).unwrap();
+        assert_eq!(text, Chunk { usage: UsageReport::Absent, usage_only: false, error: false });
+        assert!(read_chunk(br#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#).unwrap().usage_only);
+        assert!(read_chunk(br#"{"error":{"message":"x"}}"#).unwrap().error);
+        assert_eq!(read_chunk(b"garbage"), None);
+        let mut out = String::new();
+        append_text(br#"{"choices":[{"delta":{"content":"a\nb","tool_calls":[{"function":{"name":"f","arguments":"{\"x\":"}}]}}]}"#, &mut out);
+        assert_eq!(out, "a\nbf{\"x\":");
+    }
+
+    #[test]
+    fn answers_of_unusual_form_are_answers_and_their_text_counts_once() {
+        for (message, text) in [
+            (r#"{"content":[{"type":"text","text":"a"}]}"#, "a"),
+            (r#"{"content":"a","reasoning":"r","reasoning_content":"r"}"#, "ar"),
+            (r#"{"content":null,"reasoning":"r","tool_calls":null}"#, "r"),
+            (r#"{"content":"a","tool_calls":[{"function":{"name":"f","arguments":{"x":"y"}}}]}"#, "afy"),
+            (r#"{"content":"","function_call":{"name":"f","arguments":"{}"}}"#, "f{}"),
+            (r#"{"content":"a","tool_calls":7}"#, "a"),
+        ] {
+            for field in ["message", "delta"] {
+                let body = format!(r#"{{"choices":[{{"{field}":{message}}}]}}"#);
+                assert_eq!(read_answer(body.as_bytes()), Some(Answer { usage: UsageReport::Absent }), "{body}");
+                let mut out = String::new();
+                append_text(body.as_bytes(), &mut out);
+                assert_eq!(out, text, "{body}");
+            }
+        }
+        assert_eq!(read_answer(br#"{"choices":{}}"#), None);
+        assert_eq!(read_answer(br#"{"choices":null}"#), None);
+    }
+}
