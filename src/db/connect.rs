@@ -28,6 +28,13 @@ pub enum Durability {
     PowerLoss,
 }
 
+impl Engine {
+    /// The engine behind a connection.
+    pub fn of(conn: &Conn) -> Self {
+        if conn.backend_name() == "SQLite" { Engine::Sqlite } else { Engine::Postgres }
+    }
+}
+
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {

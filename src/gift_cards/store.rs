@@ -45,7 +45,7 @@ pub(super) struct NewCard {
 }
 
 pub(super) async fn insert_cards(conn: &mut Conn, batch: Id, cards: &[NewCard]) -> Result<(), sqlx::Error> {
-    for (text, chunk) in INSERT_CARDS.chunks(cards) {
+    for (text, chunk) in INSERT_CARDS.chunks(conn, cards) {
         let query = chunk.iter().fold(sqlx::query(text), |query, card| query.bind(card.id.0).bind(batch.0).bind(&card.hash).bind(&card.tail));
         query.execute(&mut *conn).await?;
     }

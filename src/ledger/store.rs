@@ -232,7 +232,7 @@ pub(super) async fn transfer_by_key(conn: &mut Conn, key: &str) -> Result<Option
 }
 
 pub(super) async fn insert_transfers(conn: &mut Conn, transfers: &[Transfer]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in INSERT_TRANSFERS.chunks(transfers) {
+    for (sql, chunk) in INSERT_TRANSFERS.chunks(conn, transfers) {
         let mut query = sqlx::query(sql);
         for t in chunk {
             query = query
@@ -283,7 +283,7 @@ pub(super) struct NewHold {
 }
 
 pub(super) async fn insert_holds(conn: &mut Conn, holds: &[NewHold]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in INSERT_HOLDS.chunks(holds) {
+    for (sql, chunk) in INSERT_HOLDS.chunks(conn, holds) {
         let mut query = sqlx::query(sql);
         for h in chunk {
             query = query
@@ -314,7 +314,7 @@ pub(super) struct HoldEnd {
 /// Ends the holds that are still open and returns their ids: the compare-and-set that makes a hold end once.
 pub(super) async fn end_holds(conn: &mut Conn, ends: &[HoldEnd], now: i64) -> Result<Vec<Id>, sqlx::Error> {
     let mut ended = Vec::with_capacity(ends.len());
-    for (sql, chunk) in END_HOLDS.chunks(ends) {
+    for (sql, chunk) in END_HOLDS.chunks(conn, ends) {
         let mut query = sqlx::query_as::<Any, (i64,)>(sql);
         for end in chunk {
             query = query.bind(end.id.0).bind(end.state).bind(end.captured.0).bind(end.released.0).bind(now);
@@ -325,7 +325,7 @@ pub(super) async fn end_holds(conn: &mut Conn, ends: &[HoldEnd], now: i64) -> Re
 }
 
 pub(super) async fn checkpoint_holds(conn: &mut Conn, checkpoints: &[(Id, Usd)]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in CHECKPOINT_HOLDS.chunks(checkpoints) {
+    for (sql, chunk) in CHECKPOINT_HOLDS.chunks(conn, checkpoints) {
         let mut query = sqlx::query(sql);
         for (id, amount) in chunk {
             query = query.bind(id.0).bind(amount.0);
@@ -336,7 +336,7 @@ pub(super) async fn checkpoint_holds(conn: &mut Conn, checkpoints: &[(Id, Usd)])
 }
 
 pub(super) async fn set_credits(conn: &mut Conn, buckets: &[&Bucket]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in SET_CREDITS.chunks(buckets) {
+    for (sql, chunk) in SET_CREDITS.chunks(conn, buckets) {
         let mut query = sqlx::query(sql);
         for bucket in chunk {
             query = query.bind(bucket.id.0).bind(bucket.posted.0).bind(bucket.held.0);
@@ -355,7 +355,7 @@ pub(super) struct MeterDelta {
 }
 
 pub(super) async fn add_to_meters(conn: &mut Conn, deltas: &[(Id, MeterDelta)], now: i64) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in ADD_TO_METERS.chunks(deltas) {
+    for (sql, chunk) in ADD_TO_METERS.chunks(conn, deltas) {
         let mut query = sqlx::query(sql);
         for (key, delta) in chunk {
             query = query.bind(key.0).bind(delta.spent.0).bind(delta.held.0).bind(delta.requests).bind(now);
@@ -371,7 +371,7 @@ pub(super) async fn add_to_meters(conn: &mut Conn, deltas: &[(Id, MeterDelta)], 
 
 /// Makes the meters of keys that were never used.
 pub(super) async fn open_meters(conn: &mut Conn, keys: &[Id]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in OPEN_METERS.chunks(keys) {
+    for (sql, chunk) in OPEN_METERS.chunks(conn, keys) {
         let mut query = sqlx::query(sql);
         for key in chunk {
             query = query.bind(key.0);

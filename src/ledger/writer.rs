@@ -62,7 +62,14 @@ impl<J: Journal> Writer<J> {
             let retry = tokio::time::sleep(RETRY);
             tokio::select! {
                 biased;
-                received = jobs.recv_many(group, GROUP) => return received > 0,
+                received = jobs.recv_many(group, GROUP) => {
+                    // The last commit has just woken many: those that ask again at once come into this group, not the next.
+                    tokio::task::yield_now().await;
+                    while group.len() < GROUP && let Ok(job) = jobs.try_recv() {
+                        group.push(job);
+                    }
+                    return received > 0;
+                }
                 () = closing.cancelled(), if !jobs.is_closed() => jobs.close(),
                 () = retry, if !self.voids.is_empty() => return true,
             }

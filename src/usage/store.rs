@@ -67,7 +67,7 @@ fn saturated(tokens: u64) -> i64 {
 }
 
 pub(super) async fn write(conn: &mut Conn, entries: &[(&Record, Charge)]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in WRITE_REQUESTS.chunks(entries) {
+    for (sql, chunk) in WRITE_REQUESTS.chunks(conn, entries) {
         let mut query = sqlx::query(sql);
         for (record, charge) in chunk {
             query = query

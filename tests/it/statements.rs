@@ -36,7 +36,7 @@ async fn every_statement_prepares() {
     let mut conn = test.db.read().await.unwrap();
     for (file, statements, bulk) in STORES {
         let single = statements.iter().map(|(name, sql)| (*name, *sql));
-        let many = bulk.iter().flat_map(|bulk| bulk.all_texts().map(|sql| (bulk.name, sql)));
+        let many = bulk.iter().flat_map(|bulk| bulk.all_texts(test.db.engine()).map(|sql| (bulk.name, sql)));
         for (name, sql) in single.chain(many) {
             let statement = conn.prepare(sql.into_sql_str()).await.unwrap_or_else(|error| panic!("{file}: {name}: {error}\n{sql}"));
             // SQLite has no types before it has values; PostgreSQL says what it takes each placeholder and column for.
