@@ -1,6 +1,6 @@
 //! Farebox: a shop for AI API credit and the meter behind it. One line per room; `docs/ARCHITECTURE.md` walks through them.
 
-rust_i18n::i18n!("locales", fallback = "en");
+rust_i18n::i18n!("src/i18n/locales", fallback = "en");
 
 pub mod accounts;
 pub mod admin_log;

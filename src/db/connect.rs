@@ -4,8 +4,9 @@ use super::{Conn, MigrateError};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
+use std::fs::DirBuilder;
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -205,10 +206,22 @@ fn pool(engine: Engine, size: u32, durability: Durability) -> AnyPoolOptions {
 
 fn make_folder(database_url: &str) -> Result<(), ConnectError> {
     let Some(folder) = sqlite_path(database_url).and_then(|path| path.parent().map(PathBuf::from)) else { return Ok(()) };
+    make_private_folder(&folder).map_err(|error| ConnectError::Folder(folder, error))
+}
+
+/// Makes a folder that only its owner reads: for the database, the secret and mail that is not sent. One that exists keeps its permissions.
+///
+/// # Errors
+/// The file system's.
+pub fn make_private_folder(folder: &Path) -> std::io::Result<()> {
     if folder.as_os_str().is_empty() {
         return Ok(());
     }
-    std::fs::create_dir_all(&folder).map_err(|error| ConnectError::Folder(folder, error))
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// The file of a `sqlite:` URL; none for a database in memory.

@@ -139,7 +139,7 @@ fn read_certificates(path: &Path) -> Result<Certificate, TransportError> {
 /// Writes under another name first: whoever watches the folder never sees half a mail. The mails have links that open accounts, so
 /// they are for their owner's eyes only.
 async fn write(folder: &Path, id: Id, mail: &[u8]) -> std::io::Result<()> {
-    tokio::fs::create_dir_all(folder).await?;
+    crate::db::make_private_folder(folder)?;
     let (unfinished, finished) = (folder.join(format!(".{id}.part")), folder.join(format!("{id}.eml")));
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
