@@ -101,5 +101,6 @@
   enhance(document);
   themeSwitch();
   menu();
-  document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));
+  // Right after the swap, before the browser paints: nobody sees a time in UTC first. What was enhanced before is left alone.
+  document.addEventListener("htmx:afterSwap", () => enhance(document));
 })();
