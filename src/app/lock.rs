@@ -1,7 +1,7 @@
 //! One serving process per SQLite file: recovery at start may then take every open hold for a dead node's.
 
 use crate::config::Config;
-use crate::db::{Engine, sqlite_path};
+use crate::db::{Engine, make_private_folder, sqlite_path};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::PathBuf;
 
@@ -27,8 +27,8 @@ pub(super) fn take(config: &Config) -> Result<Option<FileLock>, LockError> {
     let Some(path) = sqlite_path(config.database.url.reveal()) else { return Ok(None) };
     let path = path.with_added_extension("lock");
     let failed = |error| LockError::File(path.clone(), error);
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+    if let Some(folder) = path.parent() {
+        make_private_folder(folder).map_err(failed)?;
     }
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {

@@ -1,11 +1,11 @@
 //! `farebox audit`: proves the books of a database, also of one that is being served from.
 
-use super::with_database;
+use super::{Wanted, with_database};
 use crate::{ledger, usage};
 use std::process::ExitCode;
 
 pub(super) fn run() -> ExitCode {
-    with_database(|db| async move {
+    with_database(Wanted::Existing, |db| async move {
         let report = ledger::audit(&db).await?;
         let by_request = usage::audit(&mut *db.snapshot().await?).await?;
         println!("{} transfers, {} credits, {} holds", report.transfers, report.credits, report.holds);

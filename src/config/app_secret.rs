@@ -4,10 +4,10 @@
 //! start together end with the same secret.
 
 use super::reader::Reader;
-use crate::db::Engine;
+use crate::db::{Engine, make_private_folder};
 use crate::kernel::Random;
 use crate::kernel::secrets::{AppSecret, BadAppSecret, token};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -86,7 +86,7 @@ fn read_file(path: &Path) -> Result<Option<AppSecret>, AppSecretError> {
 fn create_file(path: &Path, random: &Random) -> Result<AppSecret, AppSecretError> {
     let failed = |error| AppSecretError::Create(path.to_owned(), error);
     let folder = path.parent().unwrap_or(Path::new("."));
-    make_folder(folder).map_err(failed)?;
+    make_private_folder(folder).map_err(failed)?;
     let secret = AppSecret::generate(random);
     let draft = folder.join(format!(".app_secret.{}", token(random)));
     let linked = write_draft(&draft, &secret).and_then(|()| std::fs::hard_link(&draft, path));
@@ -110,18 +110,6 @@ fn write_draft(path: &Path, secret: &AppSecret) -> std::io::Result<()> {
     file.write_all(secret.to_hex().as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()
-}
-
-/// Makes the folder, for its owner only. One that exists keeps its permissions.
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    if folder.as_os_str().is_empty() {
-        return Ok(());
-    }
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// Makes the new name durable: a secret that vanishes with the power takes every sealed value with it.

@@ -12,7 +12,7 @@ pub mod node;
 pub mod revision;
 
 pub use bulk::Bulk;
-pub use connect::{ConnectError, Db, Durability, Engine, Tx, sqlite_path};
+pub use connect::{ConnectError, Db, Durability, Engine, Tx, make_private_folder, sqlite_path};
 pub use migrate::{MigrateError, migrate};
 
 /// A connection of either engine.
