@@ -1,7 +1,7 @@
 //! What was done by whom in the back office: rows that are only ever added.
 //!
-//! Written in the transaction of the deed itself, so that there is no deed without its row. Called by every feature that the back office
-//! changes something with.
+//! What moves money or opens doors (adjustments, gift cards, owners, people switched off, the site's name) is written in the transaction of the
+//! deed itself, so that there is no such deed without its row. Channels and models are noted right after they were saved.
 
 pub mod store;
 

@@ -1,12 +1,13 @@
 //! `farebox audit`: proves the books of a database, also of one that is being served from.
 
-use super::with_database;
+use super::{Wanted, with_database};
 use crate::{ledger, usage};
+use anyhow::Context;
 use std::process::ExitCode;
 
 pub(super) fn run() -> ExitCode {
-    with_database(|db| async move {
-        let report = ledger::audit(&db).await?;
+    with_database(Wanted::Existing, |db| async move {
+        let report = ledger::audit(&db).await.context("the books cannot be read (farebox migrate brings a database up to date)")?;
         let by_request = usage::audit(&mut *db.snapshot().await?).await?;
         println!("{} transfers, {} credits, {} holds", report.transfers, report.credits, report.holds);
         println!("owed to customers {}, owed by customers {}", report.deferred.display(), report.receivable.display());

@@ -81,15 +81,24 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn migrate_only() -> ExitCode {
-    with_database(|db| async move {
+    with_database(Wanted::MayBeNew, |db| async move {
         migrate(&db).await?;
         println!("The database is up to date.");
         Ok(ExitCode::SUCCESS)
     })
 }
 
+/// What the work needs of the database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// It is there already.
+    Existing,
+    /// It is made when it is not there.
+    MayBeNew,
+}
+
 /// Runs work that needs the database and nothing else of the settings.
-fn with_database<Work>(work: impl FnOnce(Db) -> Work) -> ExitCode
+fn with_database<Work>(wanted: Wanted, work: impl FnOnce(Db) -> Work) -> ExitCode
 where
     Work: Future<Output = anyhow::Result<ExitCode>>,
 {
@@ -103,7 +112,11 @@ where
         (Ok(log), Ok(database)) => {
             crate::telemetry::init(&log);
             block_on(None, async move {
-                let db = Db::connect_with(database.url.reveal(), database.durability).await?;
+                let url = database.url.reveal();
+                let db = match wanted {
+                    Wanted::Existing => Db::connect_existing(url, database.durability).await?,
+                    Wanted::MayBeNew => Db::connect_with(url, database.durability).await?,
+                };
                 work(db).await
             })
         }

@@ -45,6 +45,9 @@ pub enum ConnectError {
     /// The folder of the SQLite file cannot be made.
     #[error("cannot make the folder {0} for the database: {1}")]
     Folder(PathBuf, std::io::Error),
+    /// There should be a database already, and there is none.
+    #[error("there is no database at {0} (DATABASE_URL chooses another)")]
+    Missing(PathBuf),
     /// Nobody answers, or the login is refused. The text never has the password.
     #[error("cannot reach the database at {0}: {1}")]
     Unreachable(String, sqlx::Error),
@@ -117,7 +120,7 @@ impl Db {
         };
         let mut url = database_url.to_owned();
         if engine == Engine::Sqlite {
-            make_folder(database_url)?;
+            make_parent(database_url)?;
             if !url.contains("mode=") {
                 url.push_str(if url.contains('?') { "&mode=rwc" } else { "?mode=rwc" });
             }
@@ -131,6 +134,17 @@ impl Db {
         let write = pool(engine, writers, durability).connect_with(options.clone()).await.map_err(unreachable)?;
         let read = pool(engine, READERS, durability).connect_lazy_with(options);
         Ok(Self { engine, read, write })
+    }
+
+    /// Connects to a database that is there already: who only wants to look must not leave an empty one behind.
+    ///
+    /// # Errors
+    /// As [`Db::connect`], and [`ConnectError::Missing`].
+    pub async fn connect_existing(database_url: &str, durability: Durability) -> Result<Self, ConnectError> {
+        match sqlite_path(database_url) {
+            Some(path) if !path.exists() => Err(ConnectError::Missing(path)),
+            _ => Self::connect_with(database_url, durability).await,
+        }
     }
 
     /// Which engine this is.
@@ -204,15 +218,16 @@ fn pool(engine: Engine, size: u32, durability: Durability) -> AnyPoolOptions {
     })
 }
 
-fn make_folder(database_url: &str) -> Result<(), ConnectError> {
+fn make_parent(database_url: &str) -> Result<(), ConnectError> {
     let Some(folder) = sqlite_path(database_url).and_then(|path| path.parent().map(PathBuf::from)) else { return Ok(()) };
     make_private_folder(&folder).map_err(|error| ConnectError::Folder(folder, error))
 }
 
-/// Makes a folder that only its owner reads: for the database, the secret and mail that is not sent. One that exists keeps its permissions.
+/// Makes a folder that only its owner may look into: what is kept there has password hashes and the links of mails that wait. One that
+/// exists keeps its permissions.
 ///
 /// # Errors
-/// The file system's.
+/// The operating system's.
 pub fn make_private_folder(folder: &Path) -> std::io::Result<()> {
     if folder.as_os_str().is_empty() {
         return Ok(());

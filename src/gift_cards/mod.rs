@@ -11,6 +11,7 @@
 mod code;
 pub mod store;
 
+use crate::admin_log;
 use crate::db::{Conn, Db, Tx};
 use crate::kernel::fields::{self, Mistakes};
 use crate::kernel::{FieldError, Id, Kit, NEVER, Usd, money::MAX_TYPED, secrets::Secret};
@@ -193,6 +194,9 @@ pub async fn create_batch(db: &Db, kit: &Kit, actor: Id, new: NewBatch) -> Resul
     let mut tx = db.write().await?;
     store::insert_batch(&mut tx, batch_id, &new, actor, now).await?;
     store::insert_cards(&mut tx, batch_id, &cards).await?;
+    // In the same transaction: were it noted afterwards and that failed, there would be cards whose codes nobody has seen.
+    let detail = format!("{} x {}", new.count, new.amount);
+    admin_log::record(&mut tx, kit, Some(actor), "gift-cards-made", &batch_id.to_string(), &detail).await?;
     tx.commit().await?;
     Ok(Created { batch_id, codes: codes.iter().map(Code::display).collect() })
 }

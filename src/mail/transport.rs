@@ -3,6 +3,7 @@
 use super::store::Claimed;
 use super::{Message, Recipient};
 use crate::config::{Delivery, MailConfig, SmtpConfig, SmtpTls};
+use crate::db::make_private_folder;
 use crate::kernel::Id;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -40,6 +41,9 @@ pub enum TransportError {
     /// The file has no certificate, or one that is not one.
     #[error("SMTP_CA_FILE {0} has no usable certificate")]
     NoCertificate(PathBuf),
+    /// The folder for mail cannot be made.
+    #[error("the folder {0} for mail cannot be made: {1}")]
+    Folder(PathBuf, std::io::Error),
     /// The server's name is none that a certificate could have.
     #[error("the mail server cannot be used: {0}")]
     Smtp(#[from] lettre::transport::smtp::Error),
@@ -66,7 +70,8 @@ pub enum SendError {
 }
 
 impl Transport {
-    /// Makes the transport that the settings name. Nothing is connected to yet.
+    /// Makes the transport that the settings name. Nothing is connected to yet, but the folder is there from now on: whoever looks for
+    /// the first mail finds it empty, and one that cannot be made is told at the start.
     ///
     /// # Errors
     /// As [`TransportError`] says.
@@ -75,6 +80,7 @@ impl Transport {
             Delivery::Smtp(smtp) => Way::Smtp(Box::new(connect_to(smtp)?)),
             Delivery::Folder(folder) => {
                 tracing::info!(folder = %folder.display(), "no mail server is set (SMTP_HOST): mail is written to this folder and goes nowhere");
+                make_private_folder(folder).map_err(|error| TransportError::Folder(folder.clone(), error))?;
                 Way::Folder(folder.clone())
             }
         };
@@ -139,7 +145,7 @@ fn read_certificates(path: &Path) -> Result<Certificate, TransportError> {
 /// Writes under another name first: whoever watches the folder never sees half a mail. The mails have links that open accounts, so
 /// they are for their owner's eyes only.
 async fn write(folder: &Path, id: Id, mail: &[u8]) -> std::io::Result<()> {
-    crate::db::make_private_folder(folder)?;
+    make_private_folder(folder)?;
     let (unfinished, finished) = (folder.join(format!(".{id}.part")), folder.join(format!("{id}.eml")));
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

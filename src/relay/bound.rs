@@ -1,5 +1,6 @@
 //! How much a request may cost before it has run, and what a short balance makes of it. Pure.
 
+use super::count;
 use crate::kernel::{Prices, Tokens, Usd, money};
 
 /// What an answer may have when neither the caller nor the model sets a limit.
@@ -10,14 +11,12 @@ const MOST_OUTPUT: u64 = 262_144;
 const FLOOR: u64 = 16;
 /// The most that an image, a sound or a file is taken to cost when only its reference is known.
 const MEDIA_BOUND: u64 = 50_000;
-/// Letters of text per token, for the estimate that recovery charges.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// What is known of a request before it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// Bytes of the whole body: a token never has less than one.
-    pub bytes: u64,
+    pub bytes: usize,
     /// Parts whose tokens cannot be told from their bytes.
     pub media_parts: u64,
     /// The caller's cap for each choice.
@@ -61,7 +60,7 @@ impl Size {
 
     /// The worst case, from the bytes alone: cheap to know, and more than the request can cost.
     pub fn worst_case(&self, prices: &Prices) -> Usd {
-        let input = self.bytes.saturating_add(self.media_parts.saturating_mul(MEDIA_BOUND));
+        let input = (self.bytes as u64).saturating_add(self.media_parts.saturating_mul(MEDIA_BOUND));
         money::cost(&[(input, prices.dearest_input()), (self.output_cap(), prices.output)])
     }
 
@@ -70,9 +69,9 @@ impl Size {
         prices.cost(Tokens { output: self.output(self.floor()), ..Tokens::default() })
     }
 
-    /// What recovery charges for the input when the node dies before any usage is known: an estimate, a quarter of the bytes.
+    /// What recovery charges for the input when the node dies before any usage is known: an estimate from the bytes.
     pub fn input_estimate(&self, prices: &Prices) -> Usd {
-        prices.cost(Tokens { input: self.bytes / BYTES_PER_TOKEN, ..Tokens::default() })
+        prices.cost(Tokens { input: count::estimate(self.bytes), ..Tokens::default() })
     }
 
     /// Given `held` of the money and the counted `input` tokens: whether the request can go as it is, with less output, or

@@ -168,11 +168,16 @@ impl Settlement {
 
 /// Counts a request here. Off the async threads: a long conversation takes milliseconds.
 async fn count_delivered(call: Arc<Call>, delivered: String) -> Tokens {
+    // Should the tokenizer fail, an estimate is charged: an answer that was delivered is not free.
+    let estimate = Tokens { input: count::estimate(call.body.len()), output: count::estimate(delivered.len()), ..Tokens::default() };
     let count = move || {
         let input = count_input(&call.request, &call.body);
         Tokens { input, output: count::text(&call.request.model, &delivered), ..Tokens::default() }
     };
-    tokio::task::spawn_blocking(count).await.unwrap_or_default()
+    tokio::task::spawn_blocking(count).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "tokens could not be counted and were estimated");
+        estimate
+    })
 }
 
 /// The input tokens of a request, counted.

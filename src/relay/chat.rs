@@ -58,7 +58,7 @@ async fn admit(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, chan
         return Err(ApiError::no_channel(&call.request.model));
     }
     let size = Size {
-        bytes: call.body.len() as u64,
+        bytes: call.body.len(),
         media_parts: call.request.media_parts,
         output_cap: call.request.output_cap,
         model_cap: model.max_output_tokens,

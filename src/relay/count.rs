@@ -16,6 +16,11 @@ const OPENING: u64 = 3;
 /// What a part that is not text is taken to cost when nobody says.
 pub const PER_MEDIA_PART: u64 = 1_500;
 
+/// About how many tokens a text of so many bytes has, where counting is out of reach: four bytes each, as in English prose.
+pub fn estimate(bytes: usize) -> u64 {
+    bytes as u64 / 4
+}
+
 /// The tokenizer of a model; models of other families are counted with OpenAI's newest, an estimate.
 fn tokenizer(model: &str) -> &'static CoreBPE {
     let older = ["gpt-4-", "gpt-3.5", "text-embedding"].iter().any(|prefix| model.starts_with(prefix)) || model == "gpt-4";
@@ -26,7 +31,7 @@ fn tokenizer(model: &str) -> &'static CoreBPE {
 pub fn text(model: &str, text: &str) -> u64 {
     let bpe = tokenizer(model);
     let (mut rest, beyond) = text.split_at(text.floor_char_boundary(EXACT));
-    let mut sum = (beyond.len() / 4) as u64;
+    let mut sum = estimate(beyond.len());
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(cut(rest));
         sum += bpe.encode_ordinary(piece).len() as u64;
@@ -51,7 +56,7 @@ pub fn input<'a>(model: &str, texts: impl Iterator<Item = &'a str>, messages: u6
     let count = |part: &'a str| {
         let left = exact;
         exact = exact.saturating_sub(part.len());
-        if part.len() <= left { text(model, part) } else { (part.len() / 4) as u64 }
+        if part.len() <= left { text(model, part) } else { estimate(part.len()) }
     };
     texts.map(count).sum::<u64>() + messages * PER_MESSAGE + OPENING + media_parts * PER_MEDIA_PART
 }

@@ -190,7 +190,7 @@ impl StreamBody {
         }
         self.last_checkpoint = now;
         if let Some(charge) = &self.charge {
-            let input = charge.call.body.len() as u64 / 4;
+            let input = count::estimate(charge.call.body.len());
             charge.checkpoint(Tokens { input, output: self.delivered.count, ..Tokens::default() });
         }
         failpoint::reach("mid_stream");

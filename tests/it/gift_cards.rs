@@ -1,6 +1,7 @@
 //! Gift cards: fifty hands on one card, and what an admin sees afterwards.
 
 use crate::harness::{TestDb, kit, user, verified_user};
+use farebox::admin_log;
 use farebox::gift_cards::{self, Created, GiftCardError, NewBatch, RedeemError, Redeemed};
 use farebox::kernel::{Id, Kit, NEVER, Usd};
 use farebox::ledger::{Books, CreditKind, audit};
@@ -204,4 +205,21 @@ async fn the_largest_batch_is_made_whole_and_listed_by_pages() {
     assert!(matches!(gift_cards::create_batch(&shop.test.db, &shop.kit, ADMIN, too_many).await, Err(GiftCardError::Invalid(_))));
     assert_eq!(shop.counts(created.batch_id).await.2, 9_997);
     shop.close().await;
+}
+
+#[tokio::test]
+async fn a_batch_and_the_note_of_who_made_it_are_one() {
+    let shop = Shop::open().await;
+    let batch = shop.batch(3, NEVER).await.batch_id;
+    let events = admin_log::recent(&mut shop.test.db.read().await.unwrap(), None, 10).await.unwrap();
+    let noted: Vec<_> = events.iter().map(|event| (event.actor, event.action.as_str(), event.target.clone())).collect();
+    assert_eq!(noted, [(Some(ADMIN), "gift-cards-made", batch.to_string())]);
+
+    // When it cannot be noted, no card is made: its code would be shown to nobody.
+    let mut tx = shop.test.db.write().await.unwrap();
+    sqlx::query("DROP TABLE admin_event").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let new = NewBatch { amount: Usd::dollars(5), count: 3, expires_at: NEVER, note: String::new() };
+    assert!(gift_cards::create_batch(&shop.test.db, &shop.kit, ADMIN, new).await.is_err());
+    assert_eq!(gift_cards::batches(&mut shop.test.db.read().await.unwrap(), None, 10).await.unwrap().len(), 1);
 }

@@ -78,6 +78,15 @@ async fn mail_in_the_folder_is_for_its_owner_s_eyes() {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
 
+#[test]
+fn a_folder_that_cannot_be_made_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocked = folder.path().join("mail");
+    std::fs::write(&blocked, "").unwrap();
+    let config = MailConfig { from: "Shop <shop@example.com>".parse().unwrap(), delivery: Delivery::Folder(blocked.clone()) };
+    assert!(Transport::new(&config).unwrap_err().to_string().contains(blocked.to_str().unwrap()));
+}
+
 #[tokio::test]
 async fn a_mail_to_nobody_is_never_sent() {
     let (shop, folder) = (Shop::open().await, tempfile::tempdir().unwrap());
@@ -89,10 +98,11 @@ async fn a_mail_to_nobody_is_never_sent() {
 #[tokio::test]
 async fn what_cannot_be_sent_is_tried_again_later_and_later_and_given_up() {
     let (shop, folder) = (Shop::open().await, tempfile::tempdir().unwrap());
-    // A file stands where the folder should be: nothing can be written.
     let blocked = folder.path().join("mail");
-    std::fs::write(&blocked, "").unwrap();
     let outbox = to_folder(&shop, &blocked);
+    // From now on a file stands where the folder was: nothing can be written.
+    std::fs::remove_dir(&blocked).unwrap();
+    std::fs::write(&blocked, "").unwrap();
     write_to(&shop, "ada@example.com").await;
     let mut pauses = Vec::new();
     for attempt in 1..GIVE_UP_AFTER {

@@ -86,6 +86,26 @@ async fn the_audit_needs_no_secret_and_its_exit_code_tells_clean_from_corrupt() 
 }
 
 #[tokio::test]
+async fn the_audit_of_a_mistyped_path_fails_and_leaves_no_database_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/wrong/farebox.db", folder.path().display());
+    let ended = run(&["audit"], folder.path(), &[("DATABASE_URL", &url)], "").await;
+    assert_eq!((ended.code, ended.err.contains("there is no database at"), ended.out.as_str()), (Some(1), true, ""), "{ended:?}");
+    assert!(!folder.path().join("wrong").exists());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_look_into_the_folder_of_a_new_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/new/farebox.db", folder.path().display());
+    assert_eq!(run(&["migrate"], folder.path(), &[("DATABASE_URL", &url)], "").await.code, Some(0));
+    let mode = std::fs::metadata(folder.path().join("new")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700);
+}
+
+#[tokio::test]
 async fn migrate_brings_a_database_up_to_date_as_often_as_it_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let db = TestDb::new().await;

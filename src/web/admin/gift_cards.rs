@@ -47,8 +47,6 @@ pub async fn create(State(site): State<Site>, Admin(Customer { page: context, us
         }
         Err(other) => return Err(gone(other)),
     };
-    let detail = format!("{} x {}", form.text("count"), form.text("amount"));
-    note(&site, &user, "gift-cards-made", &batch_id.to_string(), &detail).await?;
     Ok(render(&Codes { page: context, batch: batch_id, codes }))
 }
 

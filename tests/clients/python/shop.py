@@ -69,8 +69,12 @@ class Shop:
             self.process.stdout.close()
         problems = self.stderr()
         self.log.close()
+        # From another folder than the demo's: what it printed must do by itself.
+        settings = {**os.environ, "DATABASE_URL": self.facts["database_url"]}
+        audit = subprocess.run([str(BINARY), "audit"], cwd=REPOSITORY, env=settings, capture_output=True, text=True)
         self.folder.cleanup()
         assert code == 0, f"the demo ended with {code}:\n{problems}"
+        assert audit.returncode == 0, f"the books are not clean:\n{audit.stdout}{audit.stderr}"
 
 
 def wait_for(condition, what, seconds=20):
