@@ -59,7 +59,8 @@ impl Accounts {
     }
 
     /// The address is taken. If nobody ever proved that it is theirs, whoever opens the new link gets the account with the new password:
-    /// a stranger who signed up with somebody else's address must not have chosen that person's password.
+    /// a stranger who signed up with somebody else's address must not have chosen that person's password. A stranger who comes second gets no
+    /// further either: opening the link logs nobody in, the owner's own password is refused, and the reset that follows ends the stranger's.
     async fn sign_up_again(&self, tx: &mut Tx, email: &Email, hash: &str) -> Result<Letter, AccountError> {
         let user = store::by_key(tx, email.key()).await?.ok_or(AccountError::NotFound)?;
         if user.disabled_at.is_none() && store::start_over(tx, user.id, hash).await? {
