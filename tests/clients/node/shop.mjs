@@ -1,47 +1,8 @@
-// A running `farebox demo`, its website as a customer uses it, and what it charged.
+// What the SDK tests share: a running demo, its website as a customer uses it, and what it charged.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 
-const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
-const BINARY = resolve(REPOSITORY, process.env.FAREBOX_BIN ?? "target/debug/farebox");
-const START_MS = 60_000;
-const STOP_MS = 30_000;
-
-/** Starts the demo in a folder of its own, so that it leaves nothing in the repository. Call `stop` on it in any case. */
-export async function openShop() {
-  const folder = await mkdtemp(join(tmpdir(), "farebox-sdk-"));
-  const child = spawn(BINARY, ["demo", "--json", "--listen", "127.0.0.1:0"], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
-  let log = "";
-  child.stderr.setEncoding("utf8").on("data", (text) => (log += text));
-  const ended = new Promise((end) => {
-    child.on("exit", (code, signal) => end(signal ?? code));
-    child.on("error", (error) => end(error.message));
-  });
-  const stop = async () => {
-    const guard = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-    child.kill("SIGTERM");
-    const end = await ended;
-    clearTimeout(guard);
-    await rm(folder, { recursive: true, force: true });
-    assert.equal(end, 0, `the demo did not end well on SIGTERM:\n${log}`);
-  };
-  const guard = setTimeout(() => child.kill("SIGKILL"), START_MS);
-  const line = await Promise.race([once(createInterface({ input: child.stdout }), "line"), ended.then(() => [])]);
-  clearTimeout(guard);
-  if (!line[0]) {
-    await rm(folder, { recursive: true, force: true });
-    assert.fail(`${BINARY} did not start (${await ended}):\n${log}`);
-  }
-  const facts = JSON.parse(line[0]);
-  return { ...facts, url: facts.url.replace(/\/$/, ""), stop };
-}
+export { openShop, waitFor } from "../../demo.mjs";
 
 /** What the demo's key has been charged, in billionths of a dollar, which a double holds exactly here. */
 export async function spentNanos(shop, query = "") {
@@ -55,16 +16,6 @@ export function costNanos(response) {
   const cost = response.headers.get("x-farebox-cost-usd");
   assert.ok(cost, "an answer names its cost");
   return Math.round(Number(cost) * 1e9);
-}
-
-/** Asks again until the answer is true, and returns it. */
-export async function waitFor(condition, what, ms = 20_000) {
-  for (const deadline = Date.now() + ms; Date.now() < deadline; ) {
-    const answer = await condition();
-    if (answer) return answer;
-    await new Promise((again) => setTimeout(again, 50));
-  }
-  assert.fail(`${what}: not within ${ms} ms`);
 }
 
 /** Somebody with a browser that keeps cookies and fills in forms. */
