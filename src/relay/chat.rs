@@ -37,13 +37,16 @@ async fn serve(relay: &Relay, id: Id, request: Request) -> Result<Response<Body>
     let (model, prices) = find_model(relay, &request.model, started_ms)?;
     let call = Arc::new(Call { id, user: key.user_id, key: key.key_id, request, body, prices, started_ms });
     let channels = dispatch::order(relay, &relay.channels.serving(&call.request.model));
-    match admit(relay, &call, &model, &key, &channels).await {
-        Ok((charge, cap)) => run(charge, &channels, cap).await,
+    let size = size(&call, &model);
+    let hold = match reserve(relay, &call, size, &key, &channels).await {
+        Ok(hold) => hold,
         Err(error) => {
             note_refusal(relay, &call, &error).await;
-            Err(error)
+            return Err(error);
         }
-    }
+    };
+    let (charge, cap) = admit(relay, &call, size, hold).await?;
+    run(charge, &channels, cap).await
 }
 
 fn find_model(relay: &Relay, name: &str, now: i64) -> Result<(Arc<Model>, Prices), ApiError> {
@@ -52,21 +55,24 @@ fn find_model(relay: &Relay, name: &str, now: i64) -> Result<(Arc<Model>, Prices
     Ok((model, prices))
 }
 
-/// Reserves the money. Returns the charge, and the output cap to send when the balance is too short for what was asked.
-async fn admit(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, channels: &[Arc<Channel>]) -> Result<(Charge, Option<u64>), ApiError> {
-    if channels.is_empty() {
-        return Err(ApiError::no_channel(&call.request.model));
-    }
-    let size = Size {
+fn size(call: &Call, model: &Model) -> Size {
+    Size {
         bytes: call.body.len(),
         media_parts: call.request.media_parts,
         output_cap: call.request.output_cap,
         model_cap: model.max_output_tokens,
         choices: call.request.choices,
-    };
+    }
+}
+
+/// Reserves the money, as far as the balance goes; none for a model that costs nothing.
+async fn reserve(relay: &Relay, call: &Call, size: Size, key: &Entry, channels: &[Arc<Channel>]) -> Result<Option<Hold>, ApiError> {
+    if channels.is_empty() {
+        return Err(ApiError::no_channel(&call.request.model));
+    }
     let full = size.worst_case(&call.prices);
     if full == Usd::ZERO {
-        return Ok((Charge::new(relay.clone(), Arc::clone(call), None, size.output_limit()), None));
+        return Ok(None);
     }
     let memo = Memo { model: call.request.model.clone(), streamed: call.request.stream }.write();
     let request = HoldRequest {
@@ -81,10 +87,15 @@ async fn admit(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, chan
     };
     let hold = relay.meter.hold(request).await.map_err(|error| refused(relay, error))?;
     failpoint::reach("hold_committed");
-    if hold.amount >= full {
-        return Ok((Charge::new(relay.clone(), Arc::clone(call), Some(hold), size.output_limit()), None));
+    Ok(Some(hold))
+}
+
+/// Takes charge of the hold. Returns also the output cap to send when the balance is too short for what was asked.
+async fn admit(relay: &Relay, call: &Arc<Call>, size: Size, hold: Option<Hold>) -> Result<(Charge, Option<u64>), ApiError> {
+    match hold {
+        Some(hold) if hold.amount < size.worst_case(&call.prices) => fit_balance(relay, call, size, hold).await,
+        hold => Ok((Charge::new(relay.clone(), Arc::clone(call), hold, size.output_limit()), None)),
     }
-    fit_balance(relay, call, size, hold).await
 }
 
 /// The balance is short of the worst case: the input is counted for real, and the output cap lowered to what is left.
@@ -125,7 +136,7 @@ fn refused(relay: &Relay, error: LedgerError) -> ApiError {
     }
 }
 
-/// A request that was refused before any upstream was asked leaves a row too, unless its hold already did.
+/// A request for which nothing was held leaves a row too; one that held something leaves its row when the hold ends.
 async fn note_refusal(relay: &Relay, call: &Call, error: &ApiError) {
     let record = Record {
         id: call.id,
