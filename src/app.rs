@@ -13,7 +13,7 @@ pub use serve::Server;
 
 use crate::accounts::{Accounts, PasswordHasher};
 use crate::config::{AppSecretError, Config, PublicUrl};
-use crate::db::{ConnectError, Db, Engine, migrate, node};
+use crate::db::{ConnectError, Db, migrate, node};
 use crate::kernel::secrets::AppSecret;
 use crate::kernel::{Clock, IdGen, Kit, Random};
 use crate::ledger::{Books, LedgerError, Meter, NodeRun};
@@ -148,7 +148,7 @@ pub struct Started {
 
 /// What must be stopped in order.
 struct Running {
-    node: heartbeat::SharedNode,
+    node: node::Node,
     meter: Meter<Journal>,
     writer: JoinHandle<()>,
     tasks: TaskTracker,
@@ -224,8 +224,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
         limits,
     }));
     let stop = CancellationToken::new();
-    let node = heartbeat::share(node);
-    let background = background::start(&app, &node, environment.node_timeout, &stop);
+    let background = background::start(&app, node, environment.node_timeout, &stop);
     Ok(Started { app, running: Running { node, meter, writer, tasks, stop, background, _lock: file_lock } })
 }
 
@@ -253,11 +252,6 @@ impl App {
     pub async fn refresh(&self) -> Result<(), sqlx::Error> {
         background::refresh(self).await
     }
-
-    /// Whether the embedded database is used.
-    pub fn is_embedded(&self) -> bool {
-        self.db.engine() == Engine::Sqlite
-    }
 }
 
 impl Running {
@@ -274,8 +268,7 @@ impl Running {
         if tokio::time::timeout(SETTLE_PATIENCE, self.writer).await.is_err() {
             tracing::error!("the ledger's writer did not end in time");
         }
-        let node = heartbeat::current(&self.node);
-        if let Err(error) = node::stop(&db, &clock, node.slot, node.incarnation).await {
+        if let Err(error) = node::stop(&db, &clock, self.node.slot, self.node.incarnation).await {
             tracing::warn!(%error, "the node's slot could not be freed; it frees itself after a while");
         }
         db.close().await;

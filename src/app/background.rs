@@ -1,7 +1,8 @@
 //! Work beside the requests: snapshots that follow the database, the heartbeat, periodic jobs.
 
 use super::App;
-use super::heartbeat::{self, SharedNode};
+use super::heartbeat;
+use crate::db::node::Node;
 use crate::db::revision::{self, Topic};
 use crate::jobs::Jobs;
 use std::time::Duration;
@@ -26,9 +27,9 @@ impl Background {
     }
 }
 
-pub(super) fn start(app: &App, node: &SharedNode, node_timeout: Duration, stop: &CancellationToken) -> Background {
+pub(super) fn start(app: &App, node: Node, node_timeout: Duration, stop: &CancellationToken) -> Background {
     let tasks = TaskTracker::new();
-    tasks.spawn(heartbeat::run(app.db.clone(), app.kit.clone(), node.clone(), node_timeout, stop.clone()));
+    tasks.spawn(heartbeat::run(app.clone(), node, node_timeout, stop.clone()));
     tasks.spawn(follow(app.clone(), stop.clone()));
     let jobs = Jobs::new(app.db.clone(), app.kit.clone(), stop.clone());
     schedule(app, &jobs);

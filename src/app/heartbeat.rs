@@ -1,24 +1,13 @@
 //! The node says that it lives, and settles what dead ones left.
 
-use super::{StartError, millis};
+use super::{App, StartError, millis};
 use crate::db::{Db, Engine, node};
 use crate::kernel::Kit;
 use crate::ledger::{self, NodeRun};
 use crate::usage::Journal;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// The node's slot and run.
-pub(super) type SharedNode = Arc<Mutex<node::Node>>;
-
-pub(super) fn share(node: node::Node) -> SharedNode {
-    Arc::new(Mutex::new(node))
-}
-
-pub(super) fn current(node: &SharedNode) -> node::Node {
-    *node.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 /// Settles the open holds of every node that is not alive, and frees its slot. On SQLite only this process can be: it has the
 /// lock of the file. On PostgreSQL a node is alive while its heartbeat is young.
@@ -37,8 +26,9 @@ pub(super) async fn recover_dead(db: &Db, kit: &Kit, own: node::Node, timeout: D
     Ok(())
 }
 
-/// Beats until `stop`; between two beats looks for dead nodes.
-pub(super) async fn run(db: Db, kit: Kit, node: SharedNode, timeout: Duration, stop: CancellationToken) {
+/// Beats until `stop`; between two beats looks for dead nodes. A node whose slot another has claimed is not ready any more: both would make the
+/// same ids.
+pub(super) async fn run(app: App, node: node::Node, timeout: Duration, stop: CancellationToken) {
     let mut tick = tokio::time::interval(timeout / 5);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -46,16 +36,16 @@ pub(super) async fn run(db: Db, kit: Kit, node: SharedNode, timeout: Duration, s
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        let own = current(&node);
-        match node::beat(&db, &kit.clock, own).await {
+        match node::beat(&app.db, &app.kit.clock, node).await {
             Ok(true) => {}
             Ok(false) => {
-                tracing::error!(slot = own.slot, "other nodes have declared this one dead: its open requests were settled by them and post only differences")
+                app.draining.store(true, Ordering::Release);
+                tracing::error!(slot = node.slot, "this node was silent for so long that another has taken its slot: restart it");
             }
             Err(error) => tracing::warn!(%error, "the heartbeat could not be written"),
         }
-        if db.engine() == Engine::Postgres
-            && let Err(error) = recover_dead(&db, &kit, own, timeout).await
+        if app.db.engine() == Engine::Postgres
+            && let Err(error) = recover_dead(&app.db, &app.kit, node, timeout).await
         {
             tracing::warn!(%error, "looking for dead nodes failed");
         }

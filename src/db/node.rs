@@ -10,7 +10,8 @@ statements! {
     CLAIM = "INSERT INTO node (slot, incarnation, started_at, heartbeat_at, stopped_at) VALUES ($1, $2, $3, $3, NULL) \
              ON CONFLICT (slot) DO UPDATE SET incarnation = excluded.incarnation, started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at, stopped_at = NULL \
              WHERE node.incarnation = $4 AND (node.stopped_at IS NOT NULL OR node.heartbeat_at < $5)";
-    BEAT = "UPDATE node SET heartbeat_at = $3 WHERE slot = $1 AND incarnation = $2 AND stopped_at IS NULL";
+    /// Also takes a node back to life that others had declared dead: the slot is its own until somebody else has claimed it.
+    BEAT = "UPDATE node SET heartbeat_at = $3, stopped_at = NULL WHERE slot = $1 AND incarnation = $2";
     STOP = "UPDATE node SET stopped_at = $3 WHERE slot = $1 AND incarnation = $2";
 }
 
@@ -71,7 +72,7 @@ pub async fn claim(db: &Db, clock: &Clock, timeout_ms: i64) -> Result<Node, sqlx
     }
 }
 
-/// Says that the node lives. `false` when others have declared it dead.
+/// Says that the node lives, also after others have declared it dead. `false` when somebody else has claimed its slot since.
 ///
 /// # Errors
 /// The database's.

@@ -12,6 +12,7 @@ mod jobs;
 mod keys;
 mod ledger;
 mod mail;
+mod nodes;
 mod process;
 mod relay;
 mod revision;
