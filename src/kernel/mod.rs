@@ -12,7 +12,7 @@ pub use clock::{Clock, NEVER};
 pub use fields::FieldError;
 pub use ids::{Id, IdGen};
 pub use money::{Price, Usd};
-pub use pricing::{Prices, Tokens};
+pub use pricing::{Prices, Usage};
 pub use random::Random;
 
 /// The injected sources that nearly every action needs.

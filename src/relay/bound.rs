@@ -1,7 +1,7 @@
 //! How much a request may cost before it has run, and what a short balance makes of it. Pure.
 
 use super::count;
-use crate::kernel::{Prices, Tokens, Usd, money};
+use crate::kernel::{Prices, Usage, Usd, money};
 
 /// What an answer may have when neither the caller nor the model sets a limit.
 const DEFAULT_OUTPUT: u64 = 32_768;
@@ -66,12 +66,12 @@ impl Size {
 
     /// Less than this on the balance, and there is no use in looking closer.
     pub fn least(&self, prices: &Prices) -> Usd {
-        prices.cost(Tokens { output: self.output(self.floor()), ..Tokens::default() })
+        prices.cost(Usage { output: self.output(self.floor()), ..Usage::default() })
     }
 
     /// What recovery charges for the input when the node dies before any usage is known: an estimate from the bytes.
     pub fn input_estimate(&self, prices: &Prices) -> Usd {
-        prices.cost(Tokens { input: count::estimate(self.bytes), ..Tokens::default() })
+        prices.cost(Usage { input: count::estimate(self.bytes), ..Usage::default() })
     }
 
     /// Given `held` of the money and the counted `input` tokens: whether the request can go as it is, with less output, or

@@ -5,7 +5,7 @@ use super::Relay;
 use super::count;
 use super::dialect::openai_chat::{self, ChatRequest};
 use crate::failpoint;
-use crate::kernel::{Id, Prices, Tokens, Usd};
+use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::ledger::{self, Hold, LedgerError};
 use crate::usage::{Outcome, Record};
 use bytes::Bytes;
@@ -28,7 +28,7 @@ pub(super) enum Used {
     /// Nothing that is charged: no upstream gave an answer.
     Nothing,
     /// What the upstream reported.
-    Reported(Tokens),
+    Reported(Usage),
     /// Not reported: the input is counted, and the output from the text that was delivered.
     Delivered(String),
 }
@@ -72,9 +72,9 @@ impl Charge {
     }
 
     /// Writes down what the request has cost so far, in case the node dies.
-    pub(super) fn checkpoint(&self, tokens: Tokens) {
+    pub(super) fn checkpoint(&self, usage: Usage) {
         if let Some(hold) = &self.hold {
-            self.relay.meter.checkpoint(hold.id, self.call.prices.cost(tokens));
+            self.relay.meter.checkpoint(hold.id, self.call.prices.cost(usage));
         }
     }
 
@@ -129,12 +129,12 @@ struct Settlement {
 impl Settlement {
     async fn run(self, ending: Ending) -> Result<ledger::Charge, LedgerError> {
         let call = &self.call;
-        let (tokens, counted) = match ending.used {
-            Used::Nothing => (Tokens::default(), false),
-            Used::Reported(tokens) => (tokens, false),
+        let (usage, counted) = match ending.used {
+            Used::Nothing => (Usage::default(), false),
+            Used::Reported(usage) => (usage, false),
             Used::Delivered(text) => (count_delivered(Arc::clone(call), text).await, true),
         };
-        let cost = call.prices.cost(tokens);
+        let cost = call.prices.cost(usage);
         let record = Record {
             id: call.id,
             user: call.user,
@@ -144,7 +144,7 @@ impl Settlement {
             streamed: call.request.stream,
             status: ending.status,
             outcome: ending.outcome,
-            tokens,
+            usage,
             counted,
             ttft_ms: self.first_byte_ms.map(|at| (at - call.started_ms).max(0)),
             duration_ms: (self.relay.kit.clock.now_ms() - call.started_ms).max(0),
@@ -167,12 +167,12 @@ impl Settlement {
 }
 
 /// Counts a request here. Off the async threads: a long conversation takes milliseconds.
-async fn count_delivered(call: Arc<Call>, delivered: String) -> Tokens {
+async fn count_delivered(call: Arc<Call>, delivered: String) -> Usage {
     // Should the tokenizer fail, an estimate is charged: an answer that was delivered is not free.
-    let estimate = Tokens { input: count::estimate(call.body.len()), output: count::estimate(delivered.len()), ..Tokens::default() };
+    let estimate = Usage { input: count::estimate(call.body.len()), output: count::estimate(delivered.len()), ..Usage::default() };
     let count = move || {
         let input = count_input(&call.request, &call.body);
-        Tokens { input, output: count::text(&call.request.model, &delivered), ..Tokens::default() }
+        Usage { input, output: count::text(&call.request.model, &delivered), ..Usage::default() }
     };
     tokio::task::spawn_blocking(count).await.unwrap_or_else(|error| {
         tracing::error!(%error, "tokens could not be counted and were estimated");

@@ -147,7 +147,7 @@ async fn note_refusal(relay: &Relay, call: &Call, error: &ApiError) {
         streamed: call.request.stream,
         status: error.status.as_u16(),
         outcome: Outcome::Refused,
-        tokens: Default::default(),
+        usage: Default::default(),
         counted: false,
         ttft_ms: None,
         duration_ms: (relay.kit.clock.now_ms() - call.started_ms).max(0),

@@ -2,7 +2,7 @@
 //! leaves every other byte alone. Pure. Format: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
 use super::dialect::openai_answer::{self, UsageReport};
-use crate::kernel::Tokens;
+use crate::kernel::Usage;
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr_iter, memmem};
 
@@ -43,7 +43,7 @@ pub(super) struct Scanner {
     include_usage: bool,
     pending: BytesMut,
     /// The usage so far.
-    pub(super) usage: Option<Tokens>,
+    pub(super) usage: Option<Usage>,
     /// The usage chunk, kept until the charge is durable.
     pub(super) kept_back: Option<Bytes>,
     /// The beginning of the upstream's error event.
@@ -242,7 +242,7 @@ mod tests {
             let (scanner, out, done, broken) = run(&stream, size, false);
             assert_eq!(out, format!(": comment\n\n{TEXT}{TEXT}{TEXT}"), "pieces of {size}");
             assert!(done && broken.is_none());
-            assert_eq!(scanner.usage, Some(Tokens { input: 3, output: 2, ..Tokens::default() }));
+            assert_eq!(scanner.usage, Some(Usage { input: 3, output: 2, ..Usage::default() }));
             assert_eq!(scanner.kept_back, None);
             let (scanner, out, ..) = run(&stream, size, true);
             assert_eq!(out, format!(": comment\n\n{TEXT}{TEXT}{TEXT}"));

@@ -7,7 +7,7 @@ use super::count;
 use super::error::ApiError;
 use super::scan::{self, Scanner};
 use crate::failpoint;
-use crate::kernel::Tokens;
+use crate::kernel::Usage;
 use crate::ledger::{self, LedgerError};
 use crate::usage::Outcome;
 use bytes::{Bytes, BytesMut};
@@ -191,7 +191,7 @@ impl StreamBody {
         self.last_checkpoint = now;
         if let Some(charge) = &self.charge {
             let input = count::estimate(charge.call.body.len());
-            charge.checkpoint(Tokens { input, output: self.delivered.count, ..Tokens::default() });
+            charge.checkpoint(Usage { input, output: self.delivered.count, ..Usage::default() });
         }
         failpoint::reach("mid_stream");
     }

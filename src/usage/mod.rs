@@ -8,7 +8,7 @@ pub mod store;
 pub use store::RequestView;
 
 use crate::db::Conn;
-use crate::kernel::{Id, Tokens, Usd};
+use crate::kernel::{Id, Usage, Usd};
 use crate::ledger::{self, Charge, LostRequest};
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub struct Record {
     /// How it ended.
     pub outcome: Outcome,
     /// What it used.
-    pub tokens: Tokens,
+    pub usage: Usage,
     /// Whether the tokens were counted here because the upstream sent no usage.
     pub counted: bool,
     /// Milliseconds to the first byte of the answer.
@@ -111,7 +111,7 @@ impl ledger::Journal for Journal {
             streamed: memo.is_some_and(|memo| memo.streamed),
             status: 500,
             outcome: Outcome::Recovered,
-            tokens: Tokens::default(),
+            usage: Usage::default(),
             counted: true,
             ttft_ms: None,
             duration_ms: (lost.recovered_at - lost.held_at).max(0),

@@ -1,7 +1,7 @@
 //! OpenAI Chat Completions, the answer: its usage and its text, whole or in chunks. Format: <https://platform.openai.com/docs/api-reference/chat>.
 
 use super::chat_text;
-use crate::kernel::Tokens;
+use crate::kernel::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -29,7 +29,7 @@ pub enum UsageReport {
     /// Nothing.
     Absent,
     /// These tokens.
-    Tokens(Tokens),
+    Tokens(Usage),
     /// Something that cannot be: negative, fractional, or beyond any model.
     Absurd,
 }
@@ -44,7 +44,7 @@ fn read_usage(raw: Option<&RawValue>) -> UsageReport {
         return UsageReport::Absurd;
     }
     // OpenAI counts cached tokens inside prompt_tokens.
-    UsageReport::Tokens(Tokens { input: prompt - cached, cached, cache_write: 0, output })
+    UsageReport::Tokens(Usage { input: prompt - cached, cached, output, ..Usage::default() })
 }
 
 /// The parts of an answer or a chunk that the relay looks at. Everything else may be of any form: upstreams differ.
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn cached_tokens_stand_inside_the_prompt_and_nonsense_is_absurd() {
         let usage = |text: &str| read_answer(format!(r#"{{"choices":[],"usage":{text}}}"#).as_bytes()).unwrap().usage;
-        let expected = Tokens { input: 70, cached: 30, cache_write: 0, output: 5 };
+        let expected = Usage { input: 70, cached: 30, output: 5, ..Usage::default() };
         assert_eq!(
             usage(r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,"prompt_tokens_details":{"cached_tokens":30}}"#),
             UsageReport::Tokens(expected)
