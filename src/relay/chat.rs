@@ -2,10 +2,11 @@
 
 use super::bound::{Fit, Size};
 use super::charge::{Call, Charge, Ending, Used, count_input};
-use super::dialect::openai_answer::{self, UsageReport};
+use super::dialect::openai_answer;
 use super::dialect::openai_chat::ChatRequest;
 use super::dispatch::{self, Dispatched};
 use super::error::ApiError;
+use super::report::UsageReport;
 use super::stream::StreamBody;
 use super::{COST, Relay, auth, body, with_request_id};
 use crate::catalog::Model;
@@ -182,7 +183,7 @@ async fn run(mut charge: Charge, channels: &[Arc<Channel>], cap: Option<u64>) ->
 /// Charges a whole answer, then sends it.
 async fn deliver(charge: Charge, body: Bytes, usage: UsageReport) -> Result<Response<Body>, ApiError> {
     let used = match usage {
-        UsageReport::Tokens(tokens) => Used::Reported(tokens),
+        UsageReport::Usage(tokens) => Used::Reported(tokens),
         UsageReport::Absent | UsageReport::Absurd => {
             let mut text = String::new();
             openai_answer::append_text(&body, &mut text);

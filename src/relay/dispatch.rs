@@ -2,8 +2,9 @@
 //! byte of an answer.
 
 use super::charge::Charge;
-use super::dialect::openai_answer::{self, Answer, UsageReport};
+use super::dialect::openai_answer::{self, Answer};
 use super::error::ApiError;
+use super::report::UsageReport;
 use super::{Relay, scan};
 use crate::channels::Channel;
 use crate::failpoint;

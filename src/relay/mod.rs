@@ -13,10 +13,11 @@ mod bound;
 mod charge;
 pub mod chat;
 mod count;
-mod dialect;
+pub mod dialect;
 mod dispatch;
 mod error;
 pub mod models;
+pub mod report;
 mod scan;
 mod stream;
 

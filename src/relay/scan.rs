@@ -1,7 +1,8 @@
 //! Reads a Chat Completions stream as it passes: finds the usage and the end, keeps back what must wait for the charge, and
 //! leaves every other byte alone. Pure. Format: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
-use super::dialect::openai_answer::{self, UsageReport};
+use super::dialect::openai_answer;
+use super::report::UsageReport;
 use crate::kernel::Usage;
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr_iter, memmem};
@@ -129,7 +130,7 @@ impl Scanner {
         }
         let Some(chunk) = openai_answer::read_chunk(data) else { return Verdict::Broken(Broken::Garbage) };
         match chunk.usage {
-            UsageReport::Tokens(tokens) => self.usage = Some(tokens),
+            UsageReport::Usage(tokens) => self.usage = Some(tokens),
             UsageReport::Absurd => return Verdict::Broken(Broken::AbsurdUsage),
             UsageReport::Absent => {}
         }

@@ -2,6 +2,7 @@
 
 use super::chat_text;
 use crate::kernel::Usage;
+use crate::relay::report::UsageReport;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -23,17 +24,6 @@ struct PromptDetails {
     cached_tokens: Option<u64>,
 }
 
-/// What an answer, or a chunk of one, says of its usage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UsageReport {
-    /// Nothing.
-    Absent,
-    /// These tokens.
-    Tokens(Usage),
-    /// Something that cannot be: negative, fractional, or beyond any model.
-    Absurd,
-}
-
 fn read_usage(raw: Option<&RawValue>) -> UsageReport {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return UsageReport::Absent };
     let Ok(usage) = serde_json::from_str::<WireUsage>(raw.get()) else { return UsageReport::Absurd };
@@ -44,7 +34,7 @@ fn read_usage(raw: Option<&RawValue>) -> UsageReport {
         return UsageReport::Absurd;
     }
     // OpenAI counts cached tokens inside prompt_tokens.
-    UsageReport::Tokens(Usage { input: prompt - cached, cached, output, ..Usage::default() })
+    UsageReport::Usage(Usage { input: prompt - cached, cached, output, ..Usage::default() })
 }
 
 /// The parts of an answer or a chunk that the relay looks at. Everything else may be of any form: upstreams differ.
@@ -162,7 +152,7 @@ mod tests {
         let expected = Usage { input: 70, cached: 30, output: 5, ..Usage::default() };
         assert_eq!(
             usage(r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,"prompt_tokens_details":{"cached_tokens":30}}"#),
-            UsageReport::Tokens(expected)
+            UsageReport::Usage(expected)
         );
         for absent in ["null", "{}", r#"{"prompt_tokens":5}"#, r#"{"prompt_tokens":5,"completion_tokens":null}"#] {
             assert_eq!(usage(absent), UsageReport::Absent, "{absent}");
