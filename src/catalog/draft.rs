@@ -63,7 +63,7 @@ fn prices(fields: &ModelFields, mistakes: &mut Mistakes) -> Option<Prices> {
     let output = required(mistakes, "output", &fields.output);
     let cached_input = or_input(mistakes, "cached_input", &fields.cached_input, input);
     let cache_write = or_input(mistakes, "cache_write", &fields.cache_write, input);
-    Some(Prices { input: input?, output: output?, cached_input: cached_input?, cache_write: cache_write? })
+    Some(Prices { input: input?, output: output?, cached_input: cached_input?, cache_write: cache_write?, rare: None })
 }
 
 fn required(mistakes: &mut Mistakes, field: &'static str, typed: &str) -> Option<Price> {

@@ -55,7 +55,7 @@ pub async fn save(db: &Db, kit: &Kit, id: Option<Id>, draft: &ModelDraft) -> Res
         None => store::insert(&mut tx, row, draft, now).await?,
     }
     if draft.prices != in_force {
-        store::insert_price(&mut tx, kit.ids.next(), row, now, draft.prices).await?;
+        store::insert_price(&mut tx, kit.ids.next(), row, now, draft.prices.as_ref()).await?;
     }
     tx.commit().await?;
     Ok(row)
@@ -69,7 +69,7 @@ pub async fn announce(db: &Db, kit: &Kit, id: Id, effective_at: i64, prices: Opt
     let mut tx = db.write().await?;
     bump(&mut tx, Topic::Catalog).await?;
     store::one(&mut tx, id, kit.clock.now_ms()).await?.ok_or(CatalogError::NotFound)?;
-    store::insert_price(&mut tx, kit.ids.next(), id, effective_at, prices).await?;
+    store::insert_price(&mut tx, kit.ids.next(), id, effective_at, prices.as_ref()).await?;
     tx.commit().await?;
     Ok(())
 }

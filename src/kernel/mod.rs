@@ -7,13 +7,15 @@ pub mod money;
 pub mod pricing;
 pub mod random;
 pub mod secrets;
+pub mod usage;
 
 pub use clock::{Clock, NEVER};
 pub use fields::FieldError;
 pub use ids::{Id, IdGen};
 pub use money::{Price, Usd};
-pub use pricing::{Prices, Usage};
+pub use pricing::Prices;
 pub use random::Random;
+pub use usage::Usage;
 
 /// The injected sources that nearly every action needs.
 #[derive(Clone, Debug)]

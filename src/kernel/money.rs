@@ -194,7 +194,7 @@ impl Sum for Usd {
     }
 }
 
-/// A price in nano-dollars per million tokens, never negative.
+/// A price in nano-dollars per million tokens, or for one of what is sold by the piece; never negative.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Price(pub i64);
 
@@ -217,6 +217,20 @@ impl Price {
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Usd(self.0).fmt(f)
+    }
+}
+
+/// As a decimal text: no reader of JSON can make a float of it.
+impl serde::Serialize for Price {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Price {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        Self::per_million(&text).map_err(serde::de::Error::custom)
     }
 }
 

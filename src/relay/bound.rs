@@ -109,7 +109,7 @@ mod tests {
     use crate::kernel::Price;
 
     const PRICES: Prices =
-        Prices { input: Price(1_000_000_000), output: Price(10_000_000_000), cached_input: Price(500_000_000), cache_write: Price(1_250_000_000) };
+        Prices { input: Price(1_000_000_000), output: Price(10_000_000_000), cached_input: Price(500_000_000), cache_write: Price(1_250_000_000), rare: None };
 
     fn size() -> Size {
         Size { bytes: 1000, media_parts: 0, output_cap: Some(1000), model_cap: None, choices: 1 }

@@ -34,7 +34,7 @@ pub async fn edit(State(site): State<Site>, Admin(Customer { page, .. }): Admin,
         .fill("name", &model.name)
         .fill("max_output_tokens", model.max_output_tokens.map(|n| n.to_string()).unwrap_or_default())
         .fill("enabled", if model.enabled { "on" } else { "" });
-    if let Some(prices) = row.prices {
+    if let Some(prices) = &row.prices {
         form = form.fill("input", prices.input).fill("output", prices.output).fill("cached_input", prices.cached_input).fill("cache_write", prices.cache_write);
     }
     Ok(render(&EditModel { page, model: Some(row), form }))

@@ -71,7 +71,7 @@ fn channels_and_models_render_in_both_languages() {
             check_page(&html);
             assert!(!html.contains("sk-upstream"), "the key is never printed back");
         }
-        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1) };
+        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1), rare: None };
         let priced = ModelRow { id: Id(5), name: "gpt<5".into(), enabled: true, prices: Some(prices) };
         let models = vec![priced.clone(), ModelRow { prices: None, ..priced.clone() }, ModelRow { enabled: false, ..priced }];
         check_page(&Models { page: page("/admin/models"), models: models.clone() }.render().unwrap());
