@@ -7,8 +7,10 @@
 pub mod canonical;
 mod chat_text;
 pub mod fields;
+pub mod models;
 pub mod openai_answer;
 pub mod openai_chat;
+pub mod sse;
 
 use canonical::Request;
 

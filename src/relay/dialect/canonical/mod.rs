@@ -5,6 +5,8 @@
 //! sampling hints are left out where they are not known.
 
 mod answer;
+pub mod call_id;
+pub mod custom;
 mod event;
 mod request;
 

@@ -360,8 +360,10 @@ pub enum Effort {
     Medium,
     /// Much.
     High,
-    /// As much as can be.
+    /// Very much.
     XHigh,
+    /// Without restraint.
+    Max,
 }
 
 impl Effort {
@@ -374,12 +376,13 @@ impl Effort {
             Effort::Medium => "medium",
             Effort::High => "high",
             Effort::XHigh => "xhigh",
+            Effort::Max => "max",
         }
     }
 
     /// From OpenAI's word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::XHigh].into_iter().find(|effort| effort.word() == word)
+        [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::XHigh, Self::Max].into_iter().find(|effort| effort.word() == word)
     }
 
     /// The thinking budget that stands for it with providers that count tokens.
@@ -391,18 +394,17 @@ impl Effort {
             Effort::Medium => 8_192,
             Effort::High => 24_576,
             Effort::XHigh => 32_768,
+            Effort::Max => 65_536,
         }
     }
 
-    /// The word for a budget, for providers that know words only.
+    /// The word for a budget, for providers that know words only: of those that every model that reasons knows.
     pub const fn of_budget(tokens: u64) -> Self {
         match tokens {
             0 => Effort::None,
-            1..=1_024 => Effort::Minimal,
-            1_025..=4_096 => Effort::Low,
+            1..=4_096 => Effort::Low,
             4_097..=16_384 => Effort::Medium,
-            16_385..=28_672 => Effort::High,
-            _ => Effort::XHigh,
+            _ => Effort::High,
         }
     }
 }
