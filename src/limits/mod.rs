@@ -1,21 +1,35 @@
-//! Limits on attempts: how often an account or an address may try to log in, sign up, ask for mail, redeem a code.
+//! Limits: how often an account or an address may try to log in, sign up, ask for mail, redeem a code; and how much a key or a user may ask of the relay.
 //!
-//! Fixed windows that begin at multiples of their length, so that every node counts in the same one. Counters are shared through Redis when there is one;
-//! without it, or while it does not answer, each node counts for itself: a limit is then as many times looser as there are nodes, and nobody is locked out.
-//! Memory is bounded in both. No counter holds an address or an e-mail in readable form.
+//! Attempts are counted in fixed windows that begin at multiples of their length, so that every node counts in the same one. What the relay lets through is counted as
+//! [`rules`] says. Both are shared through Redis when there is one; without it, or while it does not answer, each node counts for itself: a limit is then as many times looser as
+//! there are nodes, and nobody is locked out. Nothing here decides about money. Memory is bounded in both. No counter holds an address or an e-mail in readable form.
 //!
-//! Called by `accounts` and `gift_cards`.
+//! Called by `accounts`, `gift_cards`, `keys` and `settings` (for the rules) and the relay.
 
+mod link;
+mod local;
 mod memory;
+mod permit;
+#[cfg(test)]
+mod rates_tests;
+mod rules;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod together;
+
+pub use permit::Permit;
+pub use rules::{Exceeded, MAX_LIMIT, Rate, Rates, Rules, Scope, ScopeId, What, Whose};
 
 use crate::kernel::{Clock, secrets};
+use link::Link;
+use local::Local;
 use memory::Memory;
-use shared::Shared;
+use permit::Counted;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use together::Together;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,13 +105,15 @@ pub struct Limits(Arc<Inner>);
 struct Inner {
     clock: Clock,
     own: Memory,
-    shared: Option<Shared>,
+    local: Local,
+    shared: Option<Arc<Link>>,
+    together: Option<Arc<Together>>,
 }
 
 impl Limits {
     /// Counters of this process only.
     pub fn in_process(clock: Clock) -> Self {
-        Self(Arc::new(Inner { clock, own: Memory::default(), shared: None }))
+        Self(Arc::new(Inner { clock, own: Memory::default(), local: Local::default(), shared: None, together: None }))
     }
 
     /// Counters in Redis, which is connected to when it is first needed.
@@ -105,8 +121,41 @@ impl Limits {
     /// # Errors
     /// When the URL is not one of Redis.
     pub fn shared(clock: Clock, redis_url: &str) -> Result<Self, redis::RedisError> {
-        let shared = Some(Shared::new(redis_url)?);
-        Ok(Self(Arc::new(Inner { clock, own: Memory::default(), shared })))
+        Self::with_patience(clock, redis_url, together::PATIENCE)
+    }
+
+    fn with_patience(clock: Clock, redis_url: &str, patience: Duration) -> Result<Self, redis::RedisError> {
+        let link = Arc::new(Link::new(redis_url)?);
+        let together = Some(Arc::new(Together::new(Arc::clone(&link), clock.clone(), patience)));
+        Ok(Self(Arc::new(Inner { clock, own: Memory::default(), local: Local::default(), shared: Some(link), together })))
+    }
+
+    /// Lets a request through that will use about so many tokens, if the limits of every scope allow it: it is counted in all of them, or in none. Scopes without
+    /// rules cost nothing.
+    ///
+    /// # Errors
+    /// [`Exceeded`] names the limit that takes longest to allow it.
+    pub async fn admit(&self, scopes: &[Scope], tokens: u64) -> Result<Permit, Exceeded> {
+        let scopes: Vec<Scope> = scopes.iter().filter(|scope| !scope.rules.is_empty()).copied().collect();
+        if scopes.is_empty() {
+            return Ok(Permit::unlimited());
+        }
+        let now = self.0.clock.now_ms();
+        if let Some(together) = &self.0.together
+            && let Some(answer) = together.admit(&scopes, tokens, now).await
+        {
+            return answer.map(|admitted| Permit::new(self, scopes, tokens, admitted.rates, Counted::Together(admitted.lease)));
+        }
+        let rates = self.0.local.admit(&scopes, tokens, now)?;
+        Ok(Permit::new(self, scopes, tokens, rates, Counted::Here))
+    }
+
+    /// Whether limits that should be counted for all nodes together are counted by this node for itself, because Redis does not answer.
+    pub async fn is_alone(&self) -> bool {
+        match &self.0.shared {
+            Some(link) => !link.is_well(self.0.clock.now_ms()).await,
+            None => false,
+        }
     }
 
     /// Counts an attempt of `subject` (an account, an address).

@@ -1,0 +1,225 @@
+//! What keys and users have used of their limits, counted in Redis for all nodes together: one round trip for a request, whatever its limits.
+//!
+//! A request in progress has a lease, which its node renews while it runs: when the node dies, the lease ends by itself. What has become of requests that ended travels
+//! with the next request's question, or shortly after by itself, so that a caller who sends one request after the other is never refused for the last one.
+
+use super::link::Link;
+use super::local::refused;
+use super::rules::{Exceeded, HOUR, MINUTE, Rates, Scope, ScopeId, State, What, Whose, correction, most_tokens, reserved};
+use crate::kernel::Clock;
+use redis::Script;
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rates.lua")));
+
+/// How long a lease lasts that nobody renews.
+pub(super) const LEASE_MS: i64 = 60_000;
+const RENEW_EVERY: Duration = Duration::from_secs(15);
+/// A request waits no longer than this.
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+/// What ended is told by itself when no request takes it along for so long.
+const TELL_AFTER: Duration = Duration::from_millis(20);
+/// How many ended requests one question takes along, and how many wait while Redis is away; the leases of others end by themselves.
+const TOLD_AT_ONCE: usize = 100;
+const WAITING: usize = 10_000;
+const LEASES: &str = "farebox:leases";
+
+/// A request that has ended, and what is to be corrected.
+struct Ended {
+    scopes: Vec<Scope>,
+    estimated: u64,
+    used: u64,
+    lease: String,
+}
+
+/// The limits of all nodes.
+pub(super) struct Together {
+    link: Arc<Link>,
+    clock: Clock,
+    patience: Duration,
+    ended: Mutex<Vec<Ended>>,
+    /// The leases of this node's requests, with whose they are.
+    running: Mutex<HashMap<String, Vec<ScopeId>>>,
+    wake: Arc<Notify>,
+    kept_up: AtomicBool,
+}
+
+/// A request was counted.
+pub(super) struct Admitted {
+    pub(super) rates: Rates,
+    pub(super) lease: String,
+}
+
+impl Together {
+    pub(super) fn new(link: Arc<Link>, clock: Clock, patience: Duration) -> Self {
+        let (ended, running, wake) = Default::default();
+        Self { link, clock, patience, ended, running, wake, kept_up: AtomicBool::new(false) }
+    }
+
+    /// Counts one request in every scope, or in none; nothing when Redis cannot be asked.
+    pub(super) async fn admit(self: &Arc<Self>, scopes: &[Scope], tokens: u64, now: i64) -> Option<Result<Admitted, Exceeded>> {
+        self.keep_up();
+        let ended = self.take_ended();
+        let (counted, lease, mut states) = self.ask(&ended, scopes, tokens, now).await?;
+        if !counted {
+            let exceeded = refused(scopes.iter().zip(states.iter().map(Some)), tokens, now);
+            return Some(Err(exceeded.unwrap_or_else(|| unexplained(scopes))));
+        }
+        let mut rates = Rates::default();
+        for (scope, state) in scopes.iter().zip(&mut states) {
+            state.take(&scope.rules, tokens, now);
+            rates = rates.and(state.rates(&scope.rules, now));
+        }
+        if !lease.is_empty() {
+            let whose = scopes.iter().filter(|scope| scope.rules.concurrency.is_some()).map(|scope| scope.id).collect();
+            lock(&self.running).insert(lease.clone(), whose);
+        }
+        Some(Ok(Admitted { rates, lease }))
+    }
+
+    /// A request has ended, and has used so many tokens.
+    pub(super) fn finish(&self, scopes: Vec<Scope>, estimated: u64, used: u64, lease: String) {
+        if !lease.is_empty() {
+            lock(&self.running).remove(&lease);
+        } else if scopes.iter().all(|scope| scope.rules.tpm.is_none()) {
+            return;
+        }
+        let mut waiting = lock(&self.ended);
+        if waiting.len() < WAITING {
+            waiting.push(Ended { scopes, estimated, used, lease });
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Tells Redis what has ended.
+    pub(super) async fn tell(&self) {
+        loop {
+            let ended = self.take_ended();
+            if ended.is_empty() || self.ask(&ended, &[], 0, self.clock.now_ms()).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Renews the leases of what still runs here.
+    pub(super) async fn renew(&self) {
+        let now = self.clock.now_ms();
+        let mut commands = redis::pipe();
+        for (lease, whose) in lock(&self.running).iter() {
+            for id in whose {
+                let key = key("busy", *id);
+                commands.zadd(&key, lease, now + LEASE_MS).ignore().pexpire(&key, LEASE_MS + MINUTE).ignore();
+            }
+        }
+        if !commands.is_empty() {
+            let _: Option<()> = self.link.run(&commands, now).await;
+        }
+    }
+
+    fn take_ended(&self) -> Vec<Ended> {
+        let mut waiting = lock(&self.ended);
+        let first = waiting.len().saturating_sub(TOLD_AT_ONCE);
+        waiting.split_off(first)
+    }
+
+    async fn ask(&self, ended: &[Ended], scopes: &[Scope], tokens: u64, now: i64) -> Option<(bool, String, Vec<State>)> {
+        let told = ended.iter().map(|one| one.scopes.len()).sum::<usize>();
+        let mut call = SCRIPT.key(LEASES);
+        call.arg(now).arg(now + LEASE_MS).arg(told).arg(scopes.len());
+        for one in ended {
+            for scope in &one.scopes {
+                let (correction, most) = scope.rules.tpm.map_or((0, 0), |limit| (correction(limit, one.estimated, one.used), most_tokens(limit)));
+                call.key(key("rate", scope.id)).key(key("busy", scope.id));
+                call.arg(number(scope.rules.rpm)).arg(number(scope.rules.tpm)).arg(correction).arg(most).arg(&one.lease);
+            }
+        }
+        for scope in scopes {
+            let rules = &scope.rules;
+            call.key(key("rate", scope.id)).key(key("day", scope.id)).key(key("busy", scope.id));
+            call.arg(number(rules.rpm)).arg(number(rules.tpm)).arg(number(rules.rpd)).arg(number(rules.concurrency));
+            call.arg(rules.tpm.map_or(0, |limit| reserved(limit, tokens)));
+        }
+        let answer: Vec<String> = self.link.ask(now, self.patience, async |connection| call.invoke_async(connection).await).await?;
+        Some(read(&answer, now))
+    }
+
+    /// Sees to it that what ended is told and what runs is renewed, as long as somebody has this.
+    fn keep_up(self: &Arc<Self>) {
+        if self.kept_up.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (together, wake) = (Arc::downgrade(self), Arc::clone(&self.wake));
+        tokio::spawn(keep_up(together, wake));
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
+async fn keep_up(together: Weak<Together>, wake: Arc<Notify>) {
+    let mut renewal = tokio::time::interval(RENEW_EVERY);
+    renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let renew = tokio::select! {
+            () = wake.notified() => false,
+            _ = renewal.tick() => true,
+        };
+        if !renew {
+            tokio::time::sleep(TELL_AFTER).await;
+        }
+        let Some(together) = together.upgrade() else { return };
+        if renew {
+            together.renew().await;
+        }
+        together.tell().await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn key(what: &str, scope: ScopeId) -> String {
+    let whose = match scope.whose {
+        Whose::Key => 'k',
+        Whose::User => 'u',
+    };
+    format!("farebox:{what}:{whose}{}", scope.id)
+}
+
+fn number(limit: Option<NonZeroU64>) -> i64 {
+    limit.map_or(0, super::rules::signed)
+}
+
+/// Reads the script's answer. What cannot be read counts as nothing used: Redis holds no money.
+fn read(answer: &[String], now: i64) -> (bool, String, Vec<State>) {
+    let counted = answer.first().is_some_and(|word| word == "1");
+    let lease = answer.get(1).cloned().unwrap_or_default();
+    let states = answer.get(2..).unwrap_or_default().chunks_exact(4).map(|of| {
+        let mut state = State { at: now, requests: of[0].parse().unwrap_or(0), tokens: of[1].parse().unwrap_or(0), ..State::default() };
+        state.running = of[2].parse().unwrap_or(0);
+        let mut day = Box::<super::rules::Day>::default();
+        day.add(now.div_euclid(HOUR), 0);
+        for (hour, count) in of[3].split(' ').filter_map(|pair| pair.split_once(':')) {
+            day.add(hour.parse().unwrap_or(0), count.parse().unwrap_or(0));
+        }
+        state.day = Some(day);
+        state
+    });
+    (counted, lease, states.collect())
+}
+
+/// The script refused and the arithmetic here would not have: a clock that jumped between the two.
+fn unexplained(scopes: &[Scope]) -> Exceeded {
+    let (whose, limit) = scopes.first().map_or((Whose::User, 0), |scope| (scope.id.whose, scope.rules.rpm.map_or(0, NonZeroU64::get)));
+    Exceeded { what: What::Requests, whose, limit, remaining: 0, retry_after_ms: 1_000, rates: Rates::default() }
+}
