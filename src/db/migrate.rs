@@ -28,9 +28,18 @@ pub enum MigrateError {
 /// # Errors
 /// As [`MigrateError`] says; a failed migration leaves the database as it was.
 pub async fn migrate(db: &Db) -> Result<(), MigrateError> {
+    migrate_to(db, i64::MAX).await
+}
+
+/// As [`migrate`], no further than this version: makes the database of an older release, for the tests of what came later.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn migrate_to(db: &Db, version: i64) -> Result<(), MigrateError> {
     let mut files: Vec<String> = Files::iter().map(|name| name.into_owned()).filter(|name| name.ends_with(".sql")).collect();
     files.sort();
     let migrations: Vec<Migration> = files.iter().map(|name| read(name, db.engine())).collect::<Result<_, _>>()?;
+    let migrations = migrations.into_iter().filter(|migration| migration.version <= version).collect();
     let mut conn = db.exclusive().await?;
     Migrator::with_migrations(migrations).run_direct(None, &mut *conn, false).await?;
     Ok(())

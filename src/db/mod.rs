@@ -13,7 +13,7 @@ pub mod revision;
 
 pub use bulk::Bulk;
 pub use connect::{ConnectError, Db, Durability, Engine, Tx, make_private_folder, sqlite_path};
-pub use migrate::{MigrateError, migrate};
+pub use migrate::{MigrateError, migrate, migrate_to};
 
 /// A connection of either engine.
 pub type Conn = sqlx::AnyConnection;

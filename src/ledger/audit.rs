@@ -1,6 +1,7 @@
 //! The proof of the books: reads every row of the ledger in one snapshot and lists what does not agree.
 
 use super::accounts::{House, payload_hash};
+use super::budget::{Numbers, Period, Spending};
 use super::spend::read_legs;
 use super::store::{self, pages};
 use crate::db::{Conn, Db};
@@ -67,7 +68,73 @@ struct Sums {
 #[derive(Default)]
 struct Request {
     captured: i128,
-    charged: i128,
+    /// When it was charged, and with what: twice when its node said after a recovery that it had cost more.
+    charges: [(i64, i128); 2],
+    /// What was given back, of the only charge, because a recovery had charged too much.
+    given_back: i128,
+}
+
+impl Request {
+    fn charge(&mut self, at: i64, amount: i128) {
+        let first = self.charges[0];
+        let part = &mut self.charges[usize::from(first.1 != 0 && first.0 != at)];
+        *part = (at, part.1 + amount);
+    }
+
+    fn total(&self) -> i128 {
+        self.charges[0].1 + self.charges[1].1 - self.given_back
+    }
+}
+
+/// A meter, of a customer or of a key, and what it should say.
+struct Meter {
+    says: Spending,
+    counted_from: i64,
+    total: i128,
+    /// In the periods that the meter says run: day, week, month.
+    periods: [i128; 3],
+}
+
+impl Meter {
+    fn new(says: Spending, counted_from: i64) -> Self {
+        Self { says, counted_from, total: 0, periods: [0; 3] }
+    }
+
+    fn add(&mut self, request: &Request) {
+        let [first, late] = request.charges;
+        for (at, amount) in [(first.0, first.1 - request.given_back), late] {
+            self.total += amount;
+            if amount == 0 || at < self.counted_from {
+                continue;
+            }
+            let numbers = Numbers::at(at);
+            for (sum, period) in self.periods.iter_mut().zip(Period::ALL) {
+                if numbers.of(period) == self.says.count(period).number {
+                    *sum += amount;
+                }
+            }
+        }
+    }
+
+    fn check(&self, whose: &str, report: &mut Report) {
+        let spent = i128::from(self.says.spent.0);
+        if spent != self.total {
+            report.find(format!("{whose}: its meter has {spent} spent, its requests were charged {}", self.total));
+        }
+        for (charged, period) in self.periods.iter().zip(Period::ALL) {
+            let count = self.says.count(period);
+            let counted = spent - i128::from(count.start.0);
+            if counted != *charged {
+                report.find(format!("{whose}: its meter has {counted} spent in {period:?} {}, its requests were charged {charged} then", count.number));
+            }
+        }
+    }
+}
+
+/// The meters of customers and of keys, by their ids.
+struct Meters {
+    users: HashMap<i64, Meter>,
+    keys: HashMap<i64, Meter>,
 }
 
 type Requests = HashMap<Id, Request>;
@@ -89,10 +156,11 @@ pub async fn audit_in(tx: &mut Conn) -> Result<Report, sqlx::Error> {
     let mut requests = Requests::new();
     let mut accounts = read_transfers(tx, &mut report, &mut requests).await?;
     let (held_by_credit, held_by_key) = read_open_holds(tx, &mut report).await?;
-    let spent_by_key = check_ended_holds(tx, &mut report, requests).await?;
+    let mut meters = check_wallets(tx, &mut report, &mut accounts).await?;
+    check_held_by_key(tx, &mut report, &mut meters, held_by_key).await?;
+    check_ended_holds(tx, &mut report, &mut meters, requests).await?;
     check_credits(tx, &mut report, &mut accounts, held_by_credit).await?;
-    check_wallets(tx, &mut report, &mut accounts).await?;
-    check_meters(tx, &mut report, spent_by_key, held_by_key).await?;
+    check_meters(&mut report, &meters);
     check_house(&mut report, &mut accounts);
     for (number, sums) in accounts {
         report.find(format!("account {number} has transfers (debits {}, credits {}) but is nobody's", sums.debits, sums.credits));
@@ -129,19 +197,20 @@ async fn read_transfers(conn: &mut Conn, report: &mut Report, requests: &mut Req
             to.granted += i128::from(amount);
             to.owner = Some(user);
         }
-        let (captured, charged) = match kind.as_str() {
-            "capture" => (i128::from(amount), i128::from(amount)),
-            "overage" | "overdraft" => (0, i128::from(amount)),
-            "correction" => (0, -i128::from(amount)),
-            _ => return Ok(()),
+        if !matches!(kind.as_str(), "capture" | "overage" | "overdraft" | "correction") {
+            return Ok(());
+        }
+        let Ok(hold) = reference.parse::<Id>() else {
+            report.find(format!("transfer {}: a {kind} for {reference:?}, which is no request", Id(id)));
+            return Ok(());
         };
-        match reference.parse::<Id>() {
-            Ok(hold) => {
-                let request = requests.entry(hold).or_default();
-                request.captured += captured;
-                request.charged += charged;
-            }
-            Err(_) => report.find(format!("transfer {}: a {kind} for {reference:?}, which is no request", Id(id))),
+        let (request, amount) = (requests.entry(hold).or_default(), i128::from(amount));
+        match kind.as_str() {
+            "correction" => request.given_back += amount,
+            _ => request.charge(row.try_get(8)?, amount),
+        }
+        if kind == "capture" {
+            request.captured += amount;
         }
         Ok(())
     })
@@ -168,18 +237,23 @@ async fn read_open_holds(conn: &mut Conn, report: &mut Report) -> Result<(ByNumb
     Ok((by_credit, by_key))
 }
 
-/// Returns what each key has spent.
-async fn check_ended_holds(conn: &mut Conn, report: &mut Report, mut requests: Requests) -> Result<ByNumber, sqlx::Error> {
-    let mut spent = ByNumber::new();
+/// Adds what requests were charged to the meters of their customers and keys.
+async fn check_ended_holds(conn: &mut Conn, report: &mut Report, meters: &mut Meters, mut requests: Requests) -> Result<(), sqlx::Error> {
     for_each(conn, pages::ENDED_HOLDS, |row| {
-        let (id, key, amount): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (captured, released): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
+        let (id, user, key, amount): (i64, i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        let (captured, released): (i64, i64) = (row.try_get(4)?, row.try_get(5)?);
         report.holds += 1;
         if i128::from(captured) + i128::from(released) != i128::from(amount) {
             report.find(format!("hold {}: captured {} + released {} is not {}", Id(id), Usd(captured), Usd(released), Usd(amount)));
         }
         let request = requests.remove(&Id(id)).unwrap_or_default();
-        *spent.entry(key).or_default() += request.charged;
+        for (what, number, all) in [("customer", user, &mut meters.users), ("key", key, &mut meters.keys)] {
+            match all.get_mut(&number) {
+                Some(meter) => meter.add(&request),
+                None if request.total() == 0 => {}
+                None => report.find(format!("{what} {} was charged {}, but has no meter", Id(number), request.total())),
+            }
+        }
         if request.captured != i128::from(captured) {
             report.find(format!("hold {}: captured {captured} nano-dollars, its transfers say {}", Id(id), request.captured));
         }
@@ -187,9 +261,9 @@ async fn check_ended_holds(conn: &mut Conn, report: &mut Report, mut requests: R
     })
     .await?;
     for (hold, request) in requests {
-        report.find(format!("{} nano-dollars were charged for {hold}, which is no ended hold", request.charged));
+        report.find(format!("{} nano-dollars were charged for {hold}, which is no ended hold", request.total()));
     }
-    Ok(spent)
+    Ok(())
 }
 
 async fn check_credits(conn: &mut Conn, report: &mut Report, accounts: &mut HashMap<i64, Sums>, mut held: ByNumber) -> Result<(), sqlx::Error> {
@@ -236,10 +310,14 @@ fn in_range(report: &mut Report, what: &str, sum: i128) -> Usd {
     )
 }
 
-async fn check_wallets(conn: &mut Conn, report: &mut Report, accounts: &mut HashMap<i64, Sums>) -> Result<(), sqlx::Error> {
+/// Returns the meters of the customers.
+async fn check_wallets(conn: &mut Conn, report: &mut Report, accounts: &mut HashMap<i64, Sums>) -> Result<Meters, sqlx::Error> {
     let mut receivable = 0;
+    let mut meters = Meters { users: HashMap::new(), keys: HashMap::new() };
     for_each(conn, pages::WALLETS, |row| {
-        let (user, owed, limit): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let user: i64 = row.try_get(0)?;
+        let wallet = store::wallet_row(row, 1)?;
+        let (owed, limit) = (wallet.owed.0, wallet.overdraft_limit.0);
         let sums = accounts.remove(&user).unwrap_or_default();
         receivable += i128::from(owed);
         if sums.debits - sums.credits != i128::from(owed) {
@@ -248,34 +326,38 @@ async fn check_wallets(conn: &mut Conn, report: &mut Report, accounts: &mut Hash
         if owed < 0 || limit < 0 {
             report.find(format!("wallet {}: owes {owed} of at most {limit}", Id(user)));
         }
+        meters.users.insert(user, Meter::new(wallet.spending, wallet.counted_from));
         Ok(())
     })
     .await?;
     report.receivable = in_range(report, "receivable", receivable);
-    Ok(())
+    Ok(meters)
 }
 
-async fn check_meters(conn: &mut Conn, report: &mut Report, mut spent: ByNumber, mut held: ByNumber) -> Result<(), sqlx::Error> {
+/// Adds the meters of the keys.
+async fn check_held_by_key(conn: &mut Conn, report: &mut Report, meters: &mut Meters, mut held: ByNumber) -> Result<(), sqlx::Error> {
     for_each(conn, pages::METERS, |row| {
-        let (key, has_spent, in_hold): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let charged = spent.remove(&key).unwrap_or_default();
-        if charged != i128::from(has_spent) {
-            report.find(format!("key {}: its meter has {has_spent} spent, its requests were charged {charged}", Id(key)));
+        let meter = store::meter_row(row)?;
+        let legs = held.remove(&meter.key.0).unwrap_or_default();
+        if legs != i128::from(meter.held.0) {
+            report.find(format!("key {}: its meter holds {}, open holds have {legs}", meter.key, meter.held.0));
         }
-        let legs = held.remove(&key).unwrap_or_default();
-        if legs != i128::from(in_hold) {
-            report.find(format!("key {}: its meter holds {in_hold}, open holds have {legs}", Id(key)));
-        }
+        meters.keys.insert(meter.key.0, Meter::new(meter.spending, meter.counted_from));
         Ok(())
     })
     .await?;
     for (key, amount) in held {
         report.find(format!("open holds have {amount} for key {}, which has no meter", Id(key)));
     }
-    for (key, amount) in spent.into_iter().filter(|(_, amount)| *amount != 0) {
-        report.find(format!("key {} was charged {amount}, but has no meter", Id(key)));
-    }
     Ok(())
+}
+
+fn check_meters(report: &mut Report, meters: &Meters) {
+    for (what, all) in [("wallet", &meters.users), ("key", &meters.keys)] {
+        for (number, meter) in all {
+            meter.check(&format!("{what} {}", Id(*number)), report);
+        }
+    }
 }
 
 fn check_house(report: &mut Report, accounts: &mut HashMap<i64, Sums>) {

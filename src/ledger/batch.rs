@@ -1,8 +1,9 @@
 //! One group commit: many holds and settlements, applied in memory to locked wallets, written with few statements.
 
 use super::accounts::{Account, House, Transfer, TransferKind};
+use super::budget::{Budgets, Numbers, Period, Shortage, Whose};
 use super::spend::{self, Bucket, Leg};
-use super::store::{self, HoldEnd, MeterDelta, NewHold, WalletRow};
+use super::store::{self, HoldEnd, MeterDelta, MeterRow, NewHold, WalletRow};
 use super::{LedgerError, NodeRun};
 use crate::db::{Conn, Tx};
 use crate::kernel::{Id, Kit, Usd};
@@ -18,8 +19,10 @@ pub struct HoldRequest {
     pub user: Id,
     /// The key that the request came with.
     pub key: Id,
-    /// The key's total budget, if it has one.
-    pub budget: Option<Usd>,
+    /// What the key may spend.
+    pub key_budget: Budgets,
+    /// What the customer may spend with all keys.
+    pub user_budget: Budgets,
     /// The worst case: what is held when the balance allows.
     pub full: Usd,
     /// The least that is worth holding: less is [`LedgerError::InsufficientBalance`].
@@ -43,8 +46,8 @@ pub struct Hold {
     pub amount: Usd,
     /// From which credits.
     pub legs: Vec<Leg>,
-    /// Whether less was held than asked for because the key's budget, and not the balance, ends first.
-    pub short_of_budget: bool,
+    /// The budget that ends first, when less was held than asked for because of it and not of the balance.
+    pub short_of_budget: Option<Shortage>,
 }
 
 /// What a request was charged in the end.
@@ -148,7 +151,9 @@ pub(super) struct Settled {
 
 pub(super) struct Wallet {
     pub(super) row: WalletRow,
-    owed_before: Usd,
+    before: WalletRow,
+    /// The time of its postings: in the running day of its meter, also when that was begun by a node whose clock is ahead.
+    pub(super) at: i64,
     /// In spend order.
     pub(super) buckets: Vec<Bucket>,
     touched: BTreeSet<Id>,
@@ -163,6 +168,20 @@ impl Wallet {
     fn available(&self, now: i64) -> Usd {
         self.buckets.iter().map(|b| b.available(now)).sum()
     }
+
+    fn held(&self) -> Usd {
+        self.buckets.iter().map(|b| b.held).sum()
+    }
+}
+
+/// Keys whose meters exist, and the latest day in which they are known to stand.
+pub(super) type KnownMeters = HashMap<Id, i64>;
+
+/// What a batch came to.
+pub(super) struct Applied {
+    pub(super) outcomes: Vec<Outcome>,
+    /// What is known of meters once the batch is committed.
+    pub(super) meters: KnownMeters,
 }
 
 /// The state of a batch while it is applied.
@@ -170,19 +189,19 @@ pub(super) struct Batch<'a, J: Journal> {
     pub(super) kit: &'a Kit,
     node: NodeRun,
     journal: &'a J,
-    /// Keys whose meter rows exist.
-    known_meters: &'a HashSet<Id>,
+    /// Keys whose meters exist and stand in this day or a later one.
+    known_meters: &'a KnownMeters,
     pub(super) now: i64,
     pub(super) wallets: BTreeMap<Id, Wallet>,
     pub(super) meters: BTreeMap<Id, MeterDelta>,
-    /// (spent, held) of keys with a budget, before this batch.
-    budgets: HashMap<Id, (Usd, Usd)>,
+    /// The meters of keys with a budget, before this batch.
+    budgets: HashMap<Id, MeterRow>,
     pub(super) transfers: Vec<Transfer>,
     holds: Vec<NewHold>,
 }
 
 impl<'a, J: Journal> Batch<'a, J> {
-    pub(super) fn new(kit: &'a Kit, node: NodeRun, journal: &'a J, known_meters: &'a HashSet<Id>) -> Self {
+    pub(super) fn new(kit: &'a Kit, node: NodeRun, journal: &'a J, known_meters: &'a KnownMeters) -> Self {
         Self {
             kit,
             node,
@@ -199,14 +218,14 @@ impl<'a, J: Journal> Batch<'a, J> {
 
     /// Applies every op inside `tx`, which the caller commits. An error means that nothing may be committed. Settlements come
     /// before holds, so that what they release can be held at once.
-    pub(super) async fn apply(mut self, tx: &mut Tx, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
-        self.lock_wallets(tx, ops).await?;
+    pub(super) async fn apply(mut self, tx: &mut Tx, ops: &[Op<J::Entry>]) -> Result<Applied, LedgerError> {
+        let meters = self.open(tx, ops).await?;
         let mut outcomes: Vec<Option<Outcome>> = ops.iter().map(|_| None).collect();
         let mut entries: Vec<(&J::Entry, Charge)> = Vec::with_capacity(ops.len());
         self.settle_all(tx, ops, &mut outcomes, &mut entries).await?;
         for (op, outcome) in ops.iter().zip(&mut outcomes) {
             match op {
-                Op::Hold(request) => *outcome = Some(Outcome::Hold(self.hold(tx, request).await?)),
+                Op::Hold(request) => *outcome = Some(Outcome::Hold(self.hold(request))),
                 Op::Void(id) => self.void(tx, *id).await?,
                 Op::Note(entry) => entries.push((entry, Charge::default())),
                 Op::Settle(_) | Op::Checkpoint(..) => {}
@@ -214,28 +233,54 @@ impl<'a, J: Journal> Batch<'a, J> {
         }
         store::checkpoint_holds(tx, &last_checkpoints(ops)).await?;
         self.write(tx, &entries).await?;
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Done)).collect())
+        let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Done)).collect();
+        Ok(Applied { outcomes, meters })
     }
 
-    async fn lock_wallets(&mut self, tx: &mut Tx, ops: &[Op<J::Entry>]) -> Result<(), LedgerError> {
-        let user = |op: &Op<J::Entry>| match op {
-            Op::Hold(request) => Some(request.user),
-            Op::Settle(settlement) => Some(settlement.hold.user),
-            Op::Void(_) | Op::Note(_) | Op::Checkpoint(..) => None,
-        };
-        let mut users: BTreeSet<Id> = ops.iter().filter_map(user).collect();
+    /// Locks the wallets, opens the meters of their keys for this day, and reads those that have a budget. Returns the days of the meters.
+    async fn open(&mut self, tx: &mut Tx, ops: &[Op<J::Entry>]) -> Result<KnownMeters, LedgerError> {
+        let mut users = BTreeSet::new();
+        let mut keys = BTreeMap::new();
+        let mut bounded = BTreeSet::new();
         for op in ops {
-            if let Op::Void(id) = op
-                && let Some(row) = store::hold_by_id(tx, *id).await?
-            {
-                users.insert(row.user);
-            }
+            let (user, key) = match op {
+                Op::Hold(request) => {
+                    if !request.key_budget.is_unbounded() {
+                        bounded.insert(request.key);
+                    }
+                    (request.user, request.key)
+                }
+                Op::Settle(settlement) => (settlement.hold.user, settlement.hold.key),
+                Op::Void(id) => match store::hold_by_id(tx, *id).await? {
+                    Some(row) => (row.user, row.key),
+                    None => continue,
+                },
+                Op::Note(_) | Op::Checkpoint(..) => continue,
+            };
+            users.insert(user);
+            keys.insert(key, user);
         }
+        self.lock_wallets(tx, users).await?;
+        let today = |user: &Id| self.wallets.get(user).map(|wallet| wallet.row.spending.numbers());
+        let keys: Vec<(Id, Numbers)> = keys.iter().filter_map(|(key, user)| Some((*key, today(user)?))).collect();
+        let stale: Vec<(Id, Numbers)> = keys.iter().filter(|(key, today)| self.known_meters.get(key).is_none_or(|day| *day < today.day)).copied().collect();
+        store::open_meters(tx, &stale).await?;
+        bounded.retain(|key| keys.iter().any(|(known, _)| known == key));
+        let bounded: Vec<Id> = bounded.into_iter().collect();
+        self.budgets = store::read_meters(tx, &bounded).await?.into_iter().map(|row| (row.key, row)).collect();
+        Ok(stale.into_iter().map(|(key, today)| (key, today.day)).collect())
+    }
+
+    async fn lock_wallets(&mut self, tx: &mut Tx, users: BTreeSet<Id>) -> Result<(), LedgerError> {
+        let today = Numbers::at(self.now);
         for user in users {
             let Some(row) = store::lock_wallet(tx, user).await? else { continue };
             let mut buckets: Vec<Bucket> = store::credits_of(tx, user).await?.into_iter().map(|credit| credit.bucket).collect();
             spend::order(&mut buckets);
-            self.wallets.insert(user, Wallet { row, owed_before: row.owed, buckets, touched: BTreeSet::new() });
+            let mut wallet = Wallet { row, before: row, at: self.now, buckets, touched: BTreeSet::new() };
+            wallet.row.spending.roll(today);
+            wallet.at = self.now.max(Period::Day.begins_at_ms(wallet.row.spending.day.number));
+            self.wallets.insert(user, wallet);
         }
         Ok(())
     }
@@ -292,17 +337,18 @@ impl<'a, J: Journal> Batch<'a, J> {
         for (n, part) in spend::front(&hold.legs, captured).into_iter().enumerate() {
             wallet.bucket(part.credit)?.posted -= part.amount;
             let (debit, credit) = (Account::Credit(part.credit), Account::House(House::Revenue));
-            self.transfers.push(transfer(self.kit, self.now, hold, debit, credit, part.amount, TransferKind::Capture, format!("capture:{}:{n}", hold.id)));
+            self.transfers.push(transfer(self.kit, wallet.at, hold, debit, credit, part.amount, TransferKind::Capture, format!("capture:{}:{n}", hold.id)));
         }
+        wallet.row.spending.spent += captured;
         let absorbed = self.charge_beyond(hold, cost - captured, "overage")?;
         let meter = self.meters.entry(hold.key).or_default();
-        meter.spent += cost - absorbed;
+        meter.spent += captured;
         meter.held -= hold.amount;
         Ok(Charge { charged: cost - absorbed, absorbed })
     }
 
-    /// Posts what a request cost beyond its hold: from what is available, then as debt up to the overdraft limit; the rest is
-    /// returned, and is the shop's loss.
+    /// Posts what a request cost beyond its hold, and meters it: from what is available, then as debt up to the overdraft limit; the rest
+    /// is returned, and is the shop's loss.
     pub(super) fn charge_beyond(&mut self, hold: &Hold, amount: Usd, tag: &str) -> Result<Usd, LedgerError> {
         if amount <= Usd::ZERO {
             return Ok(Usd::ZERO);
@@ -325,31 +371,33 @@ impl<'a, J: Journal> Batch<'a, J> {
         if left > Usd::ZERO {
             parts.push((Account::House(House::Absorbed), left, TransferKind::Absorbed));
         }
+        wallet.row.spending.spent += amount - left;
+        self.meters.entry(hold.key).or_default().spent += amount - left;
         for (n, (debit, amount, kind)) in parts.into_iter().enumerate() {
-            self.transfers.push(transfer(self.kit, self.now, hold, debit, revenue, amount, kind, format!("{tag}:{}:{n}", hold.id)));
+            self.transfers.push(transfer(self.kit, wallet.at, hold, debit, revenue, amount, kind, format!("{tag}:{}:{n}", hold.id)));
         }
         Ok(left)
     }
 
-    async fn hold(&mut self, tx: &mut Tx, request: &HoldRequest) -> Result<Result<Hold, LedgerError>, LedgerError> {
+    fn hold(&mut self, request: &HoldRequest) -> Result<Hold, LedgerError> {
         let now = self.now;
-        let budget_left = match request.budget {
-            Some(budget) => Some(self.budget_left(tx, request.key, budget).await?),
-            None => None,
-        };
-        let Some(wallet) = self.wallets.get_mut(&request.user) else { return Ok(Err(LedgerError::NoWallet(request.user))) };
+        let by_key = self.left_of_key(request);
+        let wallet = self.wallets.get_mut(&request.user).ok_or(LedgerError::NoWallet(request.user))?;
         if request.full <= Usd::ZERO || request.floor > request.full || request.checkpoint < Usd::ZERO {
-            return Ok(Err(LedgerError::BadAmount(request.full)));
+            return Err(LedgerError::BadAmount(request.full));
         }
-        if let Some(left) = budget_left
-            && left < request.floor.max(Usd(1))
+        let least = request.floor.max(Usd(1));
+        let by_user = wallet.row.spending.left(&request.user_budget, wallet.held(), Whose::User);
+        let tightest = by_key.into_iter().chain(by_user).min_by_key(|(left, _)| *left);
+        if let Some((left, shortage)) = tightest
+            && left < least
         {
-            return Ok(Err(LedgerError::KeyBudgetExhausted { left }));
+            return Err(shortage.refusal(left));
         }
-        let want = budget_left.map_or(request.full, |left| left.min(request.full));
+        let want = tightest.map_or(request.full, |(left, _)| left.min(request.full));
         let available = wallet.available(now);
-        if available < request.floor.max(Usd(1)) {
-            return Ok(Err(LedgerError::InsufficientBalance { available }));
+        if available < least {
+            return Err(LedgerError::InsufficientBalance { available });
         }
         let legs = spend::split(&wallet.buckets, want, now);
         for leg in &legs {
@@ -369,26 +417,21 @@ impl<'a, J: Journal> Batch<'a, J> {
             memo: request.memo.clone(),
             created_at: now,
         });
-        Ok(Ok(Hold { id: request.id, user: request.user, key: request.key, amount, legs, short_of_budget: amount == want && want < request.full }))
+        let short_of_budget = tightest.filter(|_| amount == want && want < request.full).map(|(_, shortage)| shortage);
+        Ok(Hold { id: request.id, user: request.user, key: request.key, amount, legs, short_of_budget })
     }
 
     /// The wallet's lock orders this too: a key belongs to one customer.
-    async fn budget_left(&mut self, tx: &mut Tx, key: Id, budget: Usd) -> Result<Usd, LedgerError> {
-        let (spent, held) = match self.budgets.get(&key) {
-            Some(known) => *known,
-            None => {
-                let read = store::key_meter(tx, key).await?.unwrap_or_default();
-                self.budgets.insert(key, read);
-                read
-            }
-        };
-        let delta = self.meters.get(&key).copied().unwrap_or_default();
-        Ok(budget - spent - held - delta.spent - delta.held)
+    fn left_of_key(&self, request: &HoldRequest) -> Option<(Usd, Shortage)> {
+        let mut meter = *self.budgets.get(&request.key)?;
+        let delta = self.meters.get(&request.key).copied().unwrap_or_default();
+        meter.spending.spent += delta.spent;
+        meter.spending.left(&request.key_budget, meter.held + delta.held, Whose::Key)
     }
 
     async fn void(&mut self, tx: &mut Tx, id: Id) -> Result<(), LedgerError> {
         let Some(row) = store::hold_by_id(tx, id).await? else { return Ok(()) };
-        let hold = Hold { id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, short_of_budget: false };
+        let hold = Hold { id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, short_of_budget: None };
         if store::end_holds(tx, &[hold_end(&hold, Usd::ZERO, End::Finished)], self.now).await?.is_empty() {
             return Ok(());
         }
@@ -397,18 +440,23 @@ impl<'a, J: Journal> Batch<'a, J> {
 
     async fn write(&mut self, tx: &mut Tx, entries: &[(&J::Entry, Charge)]) -> Result<(), LedgerError> {
         let mut changed = Vec::new();
+        let (mut wallets, mut rolled) = (Vec::new(), Vec::new());
         for (user, wallet) in &self.wallets {
-            if wallet.row.owed != wallet.owed_before {
-                store::set_owed(tx, *user, wallet.row.owed).await?;
+            let (before, row) = (&wallet.before, &wallet.row);
+            if (before.owed, before.spending.spent) != (row.owed, row.spending.spent) {
+                wallets.push((*user, *row));
+            }
+            if Period::ALL.into_iter().any(|period| before.spending.count(period) != row.spending.count(period)) {
+                rolled.push((*user, *row));
             }
             changed.extend(wallet.buckets.iter().filter(|b| wallet.touched.contains(&b.id)));
         }
+        store::set_wallets(tx, &wallets).await?;
+        store::set_periods(tx, &rolled).await?;
         store::set_credits(tx, &changed).await?;
         store::insert_holds(tx, &self.holds).await?;
         store::insert_transfers(tx, &self.transfers).await?;
         let meters: Vec<(Id, MeterDelta)> = self.meters.iter().map(|(key, delta)| (*key, *delta)).collect();
-        let new: Vec<Id> = meters.iter().map(|(key, _)| *key).filter(|key| !self.known_meters.contains(key)).collect();
-        store::open_meters(tx, &new).await?;
         store::add_to_meters(tx, &meters, self.now).await?;
         if !entries.is_empty() {
             self.journal.write(tx, entries).await?;

@@ -264,7 +264,7 @@ impl Books {
     /// The database's.
     pub async fn balance(&self, conn: &mut Conn, user: Id) -> Result<Balance, LedgerError> {
         let now = self.kit.clock.now_ms();
-        let owed = store::read_wallet(conn, user).await?.map_or(Usd::ZERO, |wallet| wallet.owed);
+        let owed = store::read_owed(conn, user).await?.unwrap_or_default();
         let mut credits = store::credits_of(conn, user).await?;
         credits.sort_by_key(|c| (c.bucket.priority, c.bucket.expires_at, c.bucket.kind, c.bucket.id));
         let available = credits.iter().map(|c| c.bucket.available(now)).sum();

@@ -3,6 +3,7 @@
 use super::LedgerError;
 use super::accounts::{Account, House, TransferKind};
 use super::batch::{Batch, Charge, End, Hold, Journal, Settled, Settlement, transfer};
+use super::budget::Numbers;
 use super::spend::{self, Leg};
 use super::store;
 use crate::db::Tx;
@@ -13,12 +14,14 @@ struct Paid {
     charge: Charge,
     /// By which credits, in the order in which they paid.
     credits: Vec<Leg>,
+    /// When.
+    at: i64,
 }
 
 impl Paid {
-    fn read(rows: Vec<(String, i64, Usd)>) -> Self {
-        let mut paid = Paid { charge: Charge::default(), credits: Vec::new() };
-        for (kind, debit, amount) in rows {
+    fn read(rows: Vec<(String, i64, Usd, i64)>) -> Self {
+        let mut paid = Paid { charge: Charge::default(), credits: Vec::new(), at: 0 };
+        for (kind, debit, amount, at) in rows {
             if kind == TransferKind::Absorbed.word() {
                 paid.charge.absorbed += amount;
             } else if kind == TransferKind::Recouped.word() {
@@ -27,6 +30,7 @@ impl Paid {
                 paid.charge.charged -= amount;
             } else {
                 paid.charge.charged += amount;
+                paid.at = at;
                 if kind != TransferKind::Overdraft.word() {
                     paid.credits.push(Leg { credit: Id(debit), amount });
                 }
@@ -55,10 +59,20 @@ impl<J: Journal> Batch<'_, J> {
         } else {
             let absorbed = before.absorbed - before.absorbed.min(so_far - cost);
             self.give_back(tx, hold, &paid, so_far - cost).await?;
+            self.unmeter(tx, hold, before.charged - (cost - absorbed), paid.at).await?;
             Charge { charged: cost - absorbed, absorbed }
         };
-        self.meters.entry(hold.key).or_default().spent += charge.charged - before.charged;
         Ok(Ok(Settled { charge, fresh: true }))
+    }
+
+    /// What was given back was not spent: in no period that has begun since, either.
+    async fn unmeter(&mut self, tx: &mut Tx, hold: &Hold, amount: Usd, charged_at: i64) -> Result<(), LedgerError> {
+        let wallet = self.wallets.get_mut(&hold.user).ok_or(LedgerError::NoWallet(hold.user))?;
+        let charged_at = if charged_at < wallet.row.counted_from { i64::MIN } else { charged_at };
+        let charged = Numbers::at(charged_at);
+        wallet.row.spending.give_back(amount, charged);
+        self.meters.entry(hold.key).or_default().spent -= amount;
+        Ok(store::take_from_later_periods(tx, hold.key, amount, charged).await?)
     }
 
     /// Gives back what a recovery charged too much: first what nobody had paid, then the customer's debt, then to the credits
@@ -76,6 +90,7 @@ impl<J: Journal> Batch<'_, J> {
         };
         give(Account::House(House::Absorbed), paid.charge.absorbed);
         let wallet = self.wallets.get_mut(&hold.user).ok_or(LedgerError::NoWallet(hold.user))?;
+        let at = wallet.at;
         let debt = give(Account::Receivable(hold.user), wallet.row.owed);
         wallet.row.owed -= debt;
         let mut refills: Vec<Leg> = Vec::new();
@@ -89,7 +104,7 @@ impl<J: Journal> Batch<'_, J> {
         for (n, (account, part)) in parts.into_iter().enumerate() {
             let kind = if matches!(account, Account::House(_)) { TransferKind::Recouped } else { TransferKind::Correction };
             let (debit, key) = (Account::House(House::Revenue), format!("correction:{}:{n}", hold.id));
-            self.transfers.push(transfer(self.kit, self.now, hold, debit, account, part, kind, key));
+            self.transfers.push(transfer(self.kit, at, hold, debit, account, part, kind, key));
         }
         for leg in refills.into_iter().filter(|leg| leg.amount > Usd::ZERO) {
             self.refill(tx, hold.user, leg).await?;

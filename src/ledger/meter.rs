@@ -78,7 +78,7 @@ impl<J: Journal> Meter<J> {
     /// Reserves; when this returns a hold, the reservation is durable.
     ///
     /// # Errors
-    /// [`LedgerError::InsufficientBalance`] and [`LedgerError::KeyBudgetExhausted`] when less than the floor is left;
+    /// [`LedgerError::InsufficientBalance`], or that of the tightest budget, when less than the floor is left;
     /// [`LedgerError::Database`] when nothing could be written.
     pub async fn hold(&self, mut request: HoldRequest) -> Result<Hold, LedgerError> {
         request.checkpoint = possible(request.checkpoint, request.id);

@@ -4,6 +4,8 @@
 //! - a transfer is append-only and its idempotency key posts once;
 //! - `0 <= held <= posted` for every credit, `posted` is the sum of its transfers, `held` the sum of the open holds' legs;
 //! - a hold ends exactly once, and captured + released = held;
+//! - what a key or a customer spent in a day, week or month, and in all, is what their requests were charged then; with what is in flight
+//!   it never exceeds a budget that was there when it was held;
 //! - a wallet's row is locked before anything in the wallet is read to be changed, wallets in the order of their ids.
 //!
 //! Callers: the relay holds and settles through [`Meter`]; payments, gift cards and the back office post through [`Books`] in
@@ -14,6 +16,7 @@ mod accounts;
 mod audit;
 mod batch;
 mod books;
+mod budget;
 mod late;
 mod meter;
 mod recovery;
@@ -25,6 +28,7 @@ pub use accounts::{Account, House, Transfer, TransferKind};
 pub use audit::{Finding, Report, audit, audit_in};
 pub use batch::{Charge, Hold, HoldRequest, Journal, LostRequest};
 pub use books::{Balance, Books, Grant, Granted};
+pub use budget::{Budgets, Period, Shortage, Whose};
 pub use meter::Meter;
 pub use recovery::{Recovery, recover_dead, recover_node};
 pub use spend::{Bucket, CreditKind, Leg, order, split};
@@ -46,6 +50,24 @@ pub enum LedgerError {
     KeyBudgetExhausted {
         /// What is left of the budget.
         left: Usd,
+    },
+    /// The customer's total budget does not allow it.
+    #[error("the customer's budget has {left} dollars left")]
+    UserBudgetExhausted {
+        /// What is left of the budget.
+        left: Usd,
+    },
+    /// The budget of a day, a week or a month does not allow it.
+    #[error("the {whose:?}'s budget of this {period:?} has {left} dollars left")]
+    PeriodBudgetExhausted {
+        /// Whose budget.
+        whose: Whose,
+        /// Of which period.
+        period: Period,
+        /// What is left of the budget.
+        left: Usd,
+        /// The unix millisecond in which the next period begins.
+        resets_at_ms: i64,
     },
     /// The customer has no wallet.
     #[error("no wallet for {0}")]

@@ -1,6 +1,7 @@
 //! The ledger's SQL.
 
 use super::accounts::Transfer;
+use super::budget::{Count, Numbers, Spending};
 use super::spend::{Bucket, CreditKind, Leg, read_legs, write_legs};
 use crate::db::{Bulk, Conn};
 use crate::kernel::{Id, Usd, clock::DAY_MS};
@@ -9,8 +10,8 @@ use sqlx::{Any, Row, any::AnyRow};
 
 statements! {
     OPEN_WALLET = "INSERT INTO wallet (user_id, version, owed, overdraft_limit, created_at) VALUES ($1, 0, 0, 0, $2) ON CONFLICT (user_id) DO NOTHING";
-    LOCK_WALLET = "UPDATE wallet SET version = version + 1 WHERE user_id = $1 RETURNING owed, overdraft_limit";
-    READ_WALLET = "SELECT owed, overdraft_limit FROM wallet WHERE user_id = $1";
+    LOCK_WALLET = "UPDATE wallet SET version = version + 1 WHERE user_id = $1 RETURNING owed, overdraft_limit, spent, day, day_start, week, week_start, month, month_start, counted_from";
+    READ_OWED = "SELECT owed FROM wallet WHERE user_id = $1";
     SET_OWED = "UPDATE wallet SET owed = $2 WHERE user_id = $1";
     SET_OVERDRAFT_LIMIT = "UPDATE wallet SET overdraft_limit = $2 WHERE user_id = $1";
     CREDITS_OF = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE user_id = $1 AND posted > 0";
@@ -20,17 +21,19 @@ statements! {
     TRANSFER_BY_KEY = "SELECT debit, credit, amount, payload_hash FROM transfer WHERE idempotency_key = $1";
     STATEMENT = "SELECT id, debit, credit, amount, kind, reference, at FROM transfer WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
     HOLD_BY_ID = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE id = $1";
-    PAID_FOR = "SELECT kind, debit, amount FROM transfer WHERE user_id = $1 AND id > $2 AND reference = $3 AND kind IN ('capture', 'overage', 'overdraft', 'absorbed', 'correction', 'recouped') ORDER BY id";
+    PAID_FOR = "SELECT kind, debit, amount, at FROM transfer WHERE user_id = $1 AND id > $2 AND reference = $3 AND kind IN ('capture', 'overage', 'overdraft', 'absorbed', 'correction', 'recouped') ORDER BY id";
     CORRECT_HOLD = "UPDATE hold SET state = 'corrected' WHERE id = $1 AND state = 'recovered'";
     OPEN_HOLDS_OF_NODE = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE node = $1 AND incarnation = $2 AND state = 'open' AND id > $3 ORDER BY id LIMIT $4";
     NODES_WITH_OPEN_HOLDS = "SELECT DISTINCT node, incarnation FROM hold WHERE state = 'open'";
-    KEY_METER = "SELECT spent, held FROM key_meter WHERE key_id = $1";
-    AUDIT_TRANSFERS = "SELECT id, debit, credit, amount, kind, user_id, reference, payload_hash FROM transfer WHERE id > $1 ORDER BY id LIMIT $2";
+    TAKE_FROM_LATER_PERIODS = "UPDATE key_meter SET day_start = day_start - CASE WHEN day > $3 THEN CAST($2 AS BIGINT) ELSE 0 END, \
+                               week_start = week_start - CASE WHEN week > $4 THEN CAST($2 AS BIGINT) ELSE 0 END, \
+                               month_start = month_start - CASE WHEN month > $5 THEN CAST($2 AS BIGINT) ELSE 0 END WHERE key_id = $1";
+    AUDIT_TRANSFERS = "SELECT id, debit, credit, amount, kind, user_id, reference, payload_hash, at FROM transfer WHERE id > $1 ORDER BY id LIMIT $2";
     AUDIT_CREDITS = "SELECT id, user_id, granted, posted, held FROM credit WHERE id > $1 ORDER BY id LIMIT $2";
-    AUDIT_WALLETS = "SELECT user_id, owed, overdraft_limit FROM wallet WHERE user_id > $1 ORDER BY user_id LIMIT $2";
+    AUDIT_WALLETS = "SELECT user_id, owed, overdraft_limit, spent, day, day_start, week, week_start, month, month_start, counted_from FROM wallet WHERE user_id > $1 ORDER BY user_id LIMIT $2";
     AUDIT_OPEN_HOLDS = "SELECT id, key_id, amount, legs FROM hold WHERE state = 'open' AND id > $1 ORDER BY id LIMIT $2";
-    AUDIT_ENDED_HOLDS = "SELECT id, key_id, amount, captured, released FROM hold WHERE state <> 'open' AND id > $1 ORDER BY id LIMIT $2";
-    AUDIT_METERS = "SELECT key_id, spent, held FROM key_meter WHERE key_id > $1 ORDER BY key_id LIMIT $2";
+    AUDIT_ENDED_HOLDS = "SELECT id, user_id, key_id, amount, captured, released FROM hold WHERE state <> 'open' AND id > $1 ORDER BY id LIMIT $2";
+    AUDIT_METERS = "SELECT key_id, held, counted_from, spent, day, day_start, week, week_start, month, month_start FROM key_meter WHERE key_id > $1 ORDER BY key_id LIMIT $2";
 }
 
 static INSERT_TRANSFERS: Bulk = Bulk::new(
@@ -80,13 +83,40 @@ static ADD_TO_METERS: Bulk = Bulk::new(
 
 static OPEN_METERS: Bulk = Bulk::new(
     "OPEN_METERS",
-    "INSERT INTO key_meter (key_id, spent, held, requests) SELECT column1, 0, 0, 0 FROM (VALUES ",
+    "INSERT INTO key_meter (key_id, spent, held, requests, day, week, month) SELECT column1, 0, 0, 0, column2, column3, column4 FROM (VALUES ",
+    &["BIGINT", "BIGINT", "BIGINT", "BIGINT"],
+    ") AS v WHERE true ON CONFLICT (key_id) DO UPDATE SET day = excluded.day, day_start = key_meter.spent, \
+     week = CASE WHEN key_meter.week < excluded.week THEN excluded.week ELSE key_meter.week END, \
+     week_start = CASE WHEN key_meter.week < excluded.week THEN key_meter.spent ELSE key_meter.week_start END, \
+     month = CASE WHEN key_meter.month < excluded.month THEN excluded.month ELSE key_meter.month END, \
+     month_start = CASE WHEN key_meter.month < excluded.month THEN key_meter.spent ELSE key_meter.month_start END WHERE key_meter.day < excluded.day",
+);
+
+static READ_METERS: Bulk = Bulk::new(
+    "READ_METERS",
+    "SELECT key_id, held, counted_from, spent, day, day_start, week, week_start, month, month_start FROM key_meter WHERE key_id IN (VALUES ",
     &["BIGINT"],
-    ") AS v WHERE true ON CONFLICT (key_id) DO NOTHING",
+    ")",
+);
+
+static SET_WALLETS: Bulk = Bulk::new(
+    "SET_WALLETS",
+    "WITH v (user_id, owed, spent) AS (VALUES ",
+    &["BIGINT", "BIGINT", "BIGINT"],
+    ") UPDATE wallet SET owed = v.owed, spent = v.spent FROM v WHERE wallet.user_id = v.user_id",
+);
+
+static SET_PERIODS: Bulk = Bulk::new(
+    "SET_PERIODS",
+    "WITH v (user_id, day, day_start, week, week_start, month, month_start) AS (VALUES ",
+    &["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"],
+    ") UPDATE wallet SET day = v.day, day_start = v.day_start, week = v.week, week_start = v.week_start, month = v.month, month_start = v.month_start \
+     FROM v WHERE wallet.user_id = v.user_id",
 );
 
 /// Every multi-row statement of this store.
-pub const BULK: &[&Bulk] = &[&INSERT_TRANSFERS, &INSERT_HOLDS, &END_HOLDS, &CHECKPOINT_HOLDS, &SET_CREDITS, &ADD_TO_METERS, &OPEN_METERS];
+pub const BULK: &[&Bulk] =
+    &[&INSERT_TRANSFERS, &INSERT_HOLDS, &END_HOLDS, &CHECKPOINT_HOLDS, &SET_CREDITS, &ADD_TO_METERS, &OPEN_METERS, &READ_METERS, &SET_WALLETS, &SET_PERIODS];
 
 /// A wallet's own row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +125,20 @@ pub struct WalletRow {
     pub owed: Usd,
     /// How much the customer may owe.
     pub overdraft_limit: Usd,
+    /// What all keys have spent.
+    pub(super) spending: Spending,
+    /// The unix millisecond from which charges count in the periods.
+    pub(super) counted_from: i64,
+}
+
+/// A key's meter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MeterRow {
+    pub(super) key: Id,
+    pub(super) held: Usd,
+    /// The unix millisecond from which charges count in the periods.
+    pub(super) counted_from: i64,
+    pub(super) spending: Spending,
 }
 
 /// A hold's row.
@@ -154,19 +198,57 @@ pub(super) async fn open_wallet(conn: &mut Conn, user: Id, now: i64) -> Result<(
     sqlx::query(OPEN_WALLET).bind(user.0).bind(now).execute(conn).await.map(drop)
 }
 
-/// Takes the wallet's lock for the rest of the transaction.
-pub(super) async fn lock_wallet(conn: &mut Conn, user: Id) -> Result<Option<WalletRow>, sqlx::Error> {
-    let row: Option<(i64, i64)> = sqlx::query_as::<Any, _>(LOCK_WALLET).bind(user.0).fetch_optional(conn).await?;
-    Ok(row.map(|(owed, limit)| WalletRow { owed: Usd(owed), overdraft_limit: Usd(limit) }))
+/// What was spent, from the seven columns that begin at `first`.
+fn spending(row: &AnyRow, first: usize) -> Result<Spending, sqlx::Error> {
+    let count = |at: usize| Ok::<Count, sqlx::Error>(Count { number: row.try_get(at)?, start: Usd(row.try_get(at + 1)?) });
+    Ok(Spending { spent: Usd(row.try_get(first)?), day: count(first + 1)?, week: count(first + 3)?, month: count(first + 5)? })
 }
 
-pub(super) async fn read_wallet(conn: &mut Conn, user: Id) -> Result<Option<WalletRow>, sqlx::Error> {
-    let row: Option<(i64, i64)> = sqlx::query_as::<Any, _>(READ_WALLET).bind(user.0).fetch_optional(conn).await?;
-    Ok(row.map(|(owed, limit)| WalletRow { owed: Usd(owed), overdraft_limit: Usd(limit) }))
+/// A wallet, from the ten columns that begin at `first`.
+pub(super) fn wallet_row(row: &AnyRow, first: usize) -> Result<WalletRow, sqlx::Error> {
+    let (owed, overdraft_limit) = (Usd(row.try_get(first)?), Usd(row.try_get(first + 1)?));
+    Ok(WalletRow { owed, overdraft_limit, spending: spending(row, first + 2)?, counted_from: row.try_get(first + 9)? })
+}
+
+/// Takes the wallet's lock for the rest of the transaction.
+pub(super) async fn lock_wallet(conn: &mut Conn, user: Id) -> Result<Option<WalletRow>, sqlx::Error> {
+    sqlx::query(LOCK_WALLET).bind(user.0).fetch_optional(conn).await?.as_ref().map(|row| wallet_row(row, 0)).transpose()
+}
+
+/// What the customer owes; none without a wallet.
+pub(super) async fn read_owed(conn: &mut Conn, user: Id) -> Result<Option<Usd>, sqlx::Error> {
+    Ok(sqlx::query_scalar::<Any, i64>(READ_OWED).bind(user.0).fetch_optional(conn).await?.map(Usd))
 }
 
 pub(super) async fn set_owed(conn: &mut Conn, user: Id, owed: Usd) -> Result<(), sqlx::Error> {
     sqlx::query(SET_OWED).bind(user.0).bind(owed.0).execute(conn).await.map(drop)
+}
+
+/// Writes what is owed and what was spent in all.
+pub(super) async fn set_wallets(conn: &mut Conn, wallets: &[(Id, WalletRow)]) -> Result<(), sqlx::Error> {
+    for (sql, chunk) in SET_WALLETS.chunks(conn, wallets) {
+        let mut query = sqlx::query(sql);
+        for (user, row) in chunk {
+            query = query.bind(user.0).bind(row.owed.0).bind(row.spending.spent.0);
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// Writes the periods of wallets in which a new one has begun.
+pub(super) async fn set_periods(conn: &mut Conn, wallets: &[(Id, WalletRow)]) -> Result<(), sqlx::Error> {
+    for (sql, chunk) in SET_PERIODS.chunks(conn, wallets) {
+        let mut query = sqlx::query(sql);
+        for (user, WalletRow { spending, .. }) in chunk {
+            query = query.bind(user.0);
+            for count in [spending.day, spending.week, spending.month] {
+                query = query.bind(count.number).bind(count.start.0);
+            }
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn set_overdraft_limit(conn: &mut Conn, user: Id, limit: Usd) -> Result<(), sqlx::Error> {
@@ -369,22 +451,40 @@ pub(super) async fn add_to_meters(conn: &mut Conn, deltas: &[(Id, MeterDelta)], 
     Ok(())
 }
 
-/// Makes the meters of keys that were never used.
-pub(super) async fn open_meters(conn: &mut Conn, keys: &[Id]) -> Result<(), sqlx::Error> {
+/// Makes the meters of keys that were never used, and begins the periods of the others.
+pub(super) async fn open_meters(conn: &mut Conn, keys: &[(Id, Numbers)]) -> Result<(), sqlx::Error> {
     for (sql, chunk) in OPEN_METERS.chunks(conn, keys) {
         let mut query = sqlx::query(sql);
-        for key in chunk {
-            query = query.bind(key.0);
+        for (key, today) in chunk {
+            query = query.bind(key.0).bind(today.day).bind(today.week).bind(today.month);
         }
         query.execute(&mut *conn).await?;
     }
     Ok(())
 }
 
-/// (spent, held) of a key.
-pub(super) async fn key_meter(conn: &mut Conn, key: Id) -> Result<Option<(Usd, Usd)>, sqlx::Error> {
-    let row: Option<(i64, i64)> = sqlx::query_as::<Any, _>(KEY_METER).bind(key.0).fetch_optional(conn).await?;
-    Ok(row.map(|(spent, held)| (Usd(spent), Usd(held))))
+pub(super) fn meter_row(row: &AnyRow) -> Result<MeterRow, sqlx::Error> {
+    Ok(MeterRow { key: Id(row.try_get(0)?), held: Usd(row.try_get(1)?), counted_from: row.try_get(2)?, spending: spending(row, 3)? })
+}
+
+pub(super) async fn read_meters(conn: &mut Conn, keys: &[Id]) -> Result<Vec<MeterRow>, sqlx::Error> {
+    let mut meters = Vec::with_capacity(keys.len());
+    for (sql, chunk) in READ_METERS.chunks(conn, keys) {
+        let mut query = sqlx::query(sql);
+        for key in chunk {
+            query = query.bind(key.0);
+        }
+        for row in query.fetch_all(&mut *conn).await? {
+            meters.push(meter_row(&row)?);
+        }
+    }
+    Ok(meters)
+}
+
+/// Takes an amount that was charged in the periods of `charged`, and given back, out of what was spent before the later ones began.
+pub(super) async fn take_from_later_periods(conn: &mut Conn, key: Id, amount: Usd, charged: Numbers) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(TAKE_FROM_LATER_PERIODS).bind(key.0).bind(amount.0).bind(charged.day).bind(charged.week).bind(charged.month);
+    query.execute(conn).await.map(drop)
 }
 
 fn hold_row(row: &AnyRow) -> Result<HoldRow, sqlx::Error> {
@@ -406,12 +506,12 @@ pub(super) async fn hold_by_id(conn: &mut Conn, id: Id) -> Result<Option<HoldRow
     sqlx::query(HOLD_BY_ID).bind(id.0).fetch_optional(conn).await?.as_ref().map(hold_row).transpose()
 }
 
-/// The postings of a request in their order: kind, debited account, amount. The bound by id spares the customer's older rows; the
+/// The postings of a request in their order: kind, debited account, amount, time. The bound by id spares the customer's older rows; the
 /// day before the hold is for a node whose clock is behind.
-pub(super) async fn paid_for(conn: &mut Conn, user: Id, hold: Id) -> Result<Vec<(String, i64, Usd)>, sqlx::Error> {
+pub(super) async fn paid_for(conn: &mut Conn, user: Id, hold: Id) -> Result<Vec<(String, i64, Usd, i64)>, sqlx::Error> {
     let first = Id::first_at(hold.made_at_ms() - DAY_MS);
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as::<Any, _>(PAID_FOR).bind(user.0).bind(first.0).bind(hold.to_string()).fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|(kind, debit, amount)| (kind, debit, Usd(amount))).collect())
+    let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as::<Any, _>(PAID_FOR).bind(user.0).bind(first.0).bind(hold.to_string()).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(kind, debit, amount, at)| (kind, debit, Usd(amount), at)).collect())
 }
 
 /// Marks a recovered hold as settled by its own node after all. Says whether it was this call that did.

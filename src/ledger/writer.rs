@@ -3,13 +3,12 @@
 //! While one group commits, the next gathers in the queue: under load a commit serves many requests, on an idle shop one.
 
 use super::LedgerError;
-use super::batch::{Batch, End, Hold, Journal, Op, Outcome, Settled, Settlement};
+use super::batch::{Applied, Batch, End, Hold, Journal, KnownMeters, Op, Outcome, Settled, Settlement};
 use super::meter::Job;
 use super::recovery::{Recovery, lost_request};
 use super::store::HoldRow;
 use crate::db::Db;
 use crate::kernel::{Id, Kit, Usd};
-use std::collections::HashSet;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -34,14 +33,14 @@ pub(super) struct Writer<J: Journal> {
     kit: Kit,
     node: NodeRun,
     journal: J,
-    known_meters: HashSet<Id>,
+    known_meters: KnownMeters,
     /// Holds that may or may not have been written, and that nobody waits for.
     voids: Vec<Id>,
 }
 
 impl<J: Journal> Writer<J> {
     pub(super) fn new(db: Db, kit: Kit, node: NodeRun, journal: J) -> Self {
-        Self { db, kit, node, journal, known_meters: HashSet::new(), voids: Vec::new() }
+        Self { db, kit, node, journal, known_meters: KnownMeters::new(), voids: Vec::new() }
     }
 
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job<J::Entry>>, closing: CancellationToken) {
@@ -164,15 +163,14 @@ impl<J: Journal> Writer<J> {
     pub(super) async fn apply(&mut self, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
         let mut tx = self.db.write().await?;
         let batch = Batch::new(&self.kit, self.node, &self.journal, &self.known_meters);
-        let outcomes = batch.apply(&mut tx, ops).await?;
+        let Applied { outcomes, meters } = batch.apply(&mut tx, ops).await?;
         tx.commit().await?;
+        self.known_meters.extend(meters);
         for (op, outcome) in ops.iter().zip(&outcomes) {
-            match (op, outcome) {
-                (Op::Hold(_), Outcome::Hold(Ok(hold))) => drop(self.known_meters.insert(hold.key)),
-                (Op::Settle(settlement), Outcome::Settled(Ok(Settled { charge, fresh: true }))) if charge.absorbed > Usd::ZERO => {
-                    tracing::error!(request = %settlement.hold.id, user = %settlement.hold.user, absorbed = %charge.absorbed, "a request cost more than its customer could be charged");
-                }
-                _ => {}
+            if let (Op::Settle(settlement), Outcome::Settled(Ok(Settled { charge, fresh: true }))) = (op, outcome)
+                && charge.absorbed > Usd::ZERO
+            {
+                tracing::error!(request = %settlement.hold.id, user = %settlement.hold.user, absorbed = %charge.absorbed, "a request cost more than its customer could be charged");
             }
         }
         Ok(outcomes)
@@ -196,7 +194,7 @@ impl<J: Journal> Writer<J> {
         let now = self.kit.clock.now_ms();
         let settle = |row: HoldRow| {
             let entry = self.journal.recovered(&lost_request(&row, now));
-            let hold = Hold { id: row.id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, short_of_budget: false };
+            let hold = Hold { id: row.id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, short_of_budget: None };
             Op::Settle(Settlement { hold, cost: row.checkpoint, end: End::Recovered, entry: Some(entry) })
         };
         let ops: Vec<Op<J::Entry>> = rows.into_iter().map(settle).collect();

@@ -14,7 +14,7 @@ use crate::channels::Channel;
 use crate::failpoint;
 use crate::kernel::{Id, Prices, Usd};
 use crate::keys::Entry;
-use crate::ledger::{Hold, HoldRequest, LedgerError};
+use crate::ledger::{Budgets, Hold, HoldRequest, LedgerError, Whose};
 use crate::usage::{Memo, Outcome, Record};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -80,7 +80,8 @@ async fn reserve(relay: &Relay, call: &Call, size: Size, key: &Entry, channels: 
         id: call.id,
         user: call.user,
         key: call.key,
-        budget: key.budget,
+        key_budget: Budgets::total(key.budget),
+        user_budget: Budgets::default(),
         full,
         floor: size.least(&call.prices).max(Usd(1)),
         checkpoint: size.input_estimate(&call.prices),
@@ -112,7 +113,7 @@ async fn fit_balance(relay: &Relay, call: &Arc<Call>, size: Size, hold: Hold) ->
             Ok((charge, Some(cap)))
         }
         Fit::TooLittle => {
-            let error = if short_of_budget { LedgerError::KeyBudgetExhausted { left: held } } else { LedgerError::InsufficientBalance { available: held } };
+            let error = short_of_budget.map_or(LedgerError::InsufficientBalance { available: held }, |shortage| shortage.refusal(held));
             let error = refused(relay, error);
             let ending = Ending { outcome: Outcome::Refused, status: error.status.as_u16(), used: Used::Nothing, error: None };
             charge.settle(ending).await.map_err(|error| refused(relay, error))?;
@@ -124,7 +125,12 @@ async fn fit_balance(relay: &Relay, call: &Arc<Call>, size: Size, hold: Hold) ->
 fn refused(relay: &Relay, error: LedgerError) -> ApiError {
     match error {
         LedgerError::InsufficientBalance { available } => ApiError::insufficient_balance(&available.display_short(), &relay.config.top_up_url),
-        LedgerError::KeyBudgetExhausted { left } => ApiError::key_budget(&left.max(Usd::ZERO).display_short()),
+        LedgerError::KeyBudgetExhausted { left } | LedgerError::PeriodBudgetExhausted { whose: Whose::Key, left, .. } => {
+            ApiError::key_budget(&left.max(Usd::ZERO).display_short())
+        }
+        LedgerError::UserBudgetExhausted { left } | LedgerError::PeriodBudgetExhausted { whose: Whose::User, left, .. } => {
+            ApiError::account_budget(&left.max(Usd::ZERO).display_short())
+        }
         LedgerError::NoWallet(_) => ApiError::insufficient_balance(&Usd::ZERO.display(), &relay.config.top_up_url),
         LedgerError::Stopped | LedgerError::Database(_) => {
             tracing::error!(%error, "the ledger cannot hold");

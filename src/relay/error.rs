@@ -63,6 +63,12 @@ impl ApiError {
         Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient_quota", Some("key_budget_exhausted"), message)
     }
 
+    /// The customer's own budget over all keys is out.
+    pub fn account_budget(left: &str) -> Self {
+        let message = format!("This account has {left} of its budget left, which does not cover this request. Raise the budget or wait for the next period.");
+        Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient_quota", Some("account_budget_exhausted"), message)
+    }
+
     /// No such model.
     pub fn unknown_model(model: &str) -> Self {
         let shown: String = model.chars().take(100).collect();

@@ -1,7 +1,7 @@
 //! A fresh, migrated database for each test: a SQLite file in a temporary folder, or a database of its own on the PostgreSQL server that
 //! `FAREBOX_TEST_DATABASE_URL` names.
 
-use farebox::db::{Db, migrate};
+use farebox::db::{Db, migrate, migrate_to};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
@@ -42,21 +42,50 @@ impl TestDb {
         }
     }
 
+    /// One as an older release left it, with the migrations up to this number.
+    pub async fn as_of(version: i64) -> Self {
+        let test = match postgres_url() {
+            Some(server) => Self::made_on_postgres(server, "template0").await,
+            None => Self::made_on_sqlite().await,
+        };
+        migrate_to(&test.db, version).await.expect("the database migrates");
+        test
+    }
+
+    /// Runs statements, one by one.
+    pub async fn run(&self, statements: impl IntoIterator<Item = String>) {
+        let mut tx = self.db.write().await.expect("a transaction");
+        for sql in statements {
+            run(&mut tx, sql).await;
+        }
+        tx.commit().await.expect("the database commits");
+    }
+
     async fn on_sqlite() -> Self {
+        let test = Self::made_on_sqlite().await;
+        migrate(&test.db).await.expect("the database migrates");
+        test
+    }
+
+    async fn made_on_sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}", folder.path().join("farebox.db").display());
         let db = Db::connect(&url).await.expect("the database opens");
-        migrate(&db).await.expect("the database migrates");
         Self { db, url, kept_by: KeptBy::Folder(folder) }
     }
 
     async fn on_postgres(server: String) -> Self {
         sqlx::any::install_default_drivers();
         TEMPLATE_READY.get_or_init(|| make_template(&server)).await;
+        Self::made_on_postgres(server, TEMPLATE).await
+    }
+
+    async fn made_on_postgres(server: String, template: &str) -> Self {
+        sqlx::any::install_default_drivers();
         let name = format!("farebox_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
         let mut conn = AnyConnection::connect(&server).await.expect("FAREBOX_TEST_DATABASE_URL answers");
         run(&mut conn, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-        run(&mut conn, format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+        run(&mut conn, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         let url = named(&server, &name);
         let db = Db::connect(&url).await.expect("the database opens");
         Self { db, url, kept_by: KeptBy::Server { url: server, name } }

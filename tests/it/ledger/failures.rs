@@ -3,7 +3,7 @@
 use super::{Note, Notes, Shop, kit};
 use farebox::db::Conn;
 use farebox::kernel::{Clock, Id, Usd};
-use farebox::ledger::{Charge, HoldRequest, Journal, LedgerError, LostRequest, Meter, NodeRun};
+use farebox::ledger::{Budgets, Charge, HoldRequest, Journal, LedgerError, LostRequest, Meter, NodeRun};
 use futures_util::future::{join_all, join3};
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
@@ -61,7 +61,7 @@ async fn callers_that_are_aborted_at_any_moment_leave_nothing_held() {
             let (amount, legs) = row.fetch_one(&mut *shop.db().read().await.unwrap()).await.unwrap();
             let (credit, part) = legs.split_once(':').unwrap();
             let legs = vec![farebox::ledger::Leg { credit: Id(credit.parse().unwrap()), amount: Usd(part.parse().unwrap()) }];
-            let hold = farebox::ledger::Hold { id: Id(id), user, key: Id(user.0 + 1), amount: Usd(amount), legs, short_of_budget: false };
+            let hold = farebox::ledger::Hold { id: Id(id), user, key: Id(user.0 + 1), amount: Usd(amount), legs, short_of_budget: None };
             shop.meter.settle(hold, Usd::ZERO, None).await.unwrap();
         }
         shop.settled().await;
@@ -75,7 +75,17 @@ async fn the_writer_ends_with_everything_released() {
     let shop = Shop::open().await;
     let user = shop.customer(Usd(1000)).await;
     let Shop { test, meter, writer, books, kit, .. } = shop;
-    let request = HoldRequest { id: kit.ids.next(), user, key: Id(5), budget: None, full: Usd(9), floor: Usd(1), checkpoint: Usd(9), memo: String::new() };
+    let request = HoldRequest {
+        id: kit.ids.next(),
+        user,
+        key: Id(5),
+        key_budget: Budgets::default(),
+        user_budget: Budgets::default(),
+        full: Usd(9),
+        floor: Usd(1),
+        checkpoint: Usd(9),
+        memo: String::new(),
+    };
     let mut hold = Box::pin(meter.hold(request));
     assert!(queue(hold.as_mut()));
     drop(hold);

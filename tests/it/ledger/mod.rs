@@ -1,5 +1,6 @@
 //! The ledger, held to its promises on the engine under test.
 
+mod budgets;
 mod corruption;
 mod failures;
 mod idempotency;
@@ -13,7 +14,7 @@ mod steps;
 use crate::harness::TestDb;
 use farebox::db::{Conn, Db};
 use farebox::kernel::{Clock, Id, IdGen, Kit, NEVER, Random, Usd};
-use farebox::ledger::{Balance, Books, Charge, CreditKind, Grant, HoldRequest, House, Journal, LedgerError, LostRequest, Meter, NodeRun, audit};
+use farebox::ledger::{Balance, Books, Budgets, Charge, CreditKind, Grant, HoldRequest, House, Journal, LedgerError, LostRequest, Meter, NodeRun, audit};
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinHandle;
 
@@ -145,7 +146,17 @@ impl Shop {
     /// A request for a hold with a key that has no budget.
     pub fn ask(&self, user: Id, full: Usd) -> HoldRequest {
         let id = self.kit.ids.next();
-        HoldRequest { id, user, key: Id(user.0 + 1), budget: None, full, floor: Usd(1), checkpoint: Usd::ZERO, memo: String::new() }
+        HoldRequest {
+            id,
+            user,
+            key: Id(user.0 + 1),
+            key_budget: Budgets::default(),
+            user_budget: Budgets::default(),
+            full,
+            floor: Usd(1),
+            checkpoint: Usd::ZERO,
+            memo: String::new(),
+        }
     }
 
     /// An entry about a request.

@@ -35,6 +35,8 @@ pub struct Hold {
     pub state: State,
     pub charged: i64,
     pub absorbed: i64,
+    /// When it was charged first.
+    at: i64,
     /// (credit id, amount) in the order of payment.
     paid: Vec<(i64, i64)>,
 }
@@ -45,6 +47,38 @@ pub struct Wallet {
     pub credits: Vec<Credit>,
     pub owed: i64,
     pub limit: i64,
+    pub spent: Log,
+}
+
+/// What was charged: when, and how much, with what was given back of it as less than nothing at the same time.
+#[derive(Clone, Debug, Default)]
+pub struct Log(Vec<(i64, i64)>);
+
+/// At most so much: in all, and in each stretch of time, from its first millisecond to before its last.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    pub total: Option<i64>,
+    pub periods: Vec<(std::ops::Range<i64>, i64)>,
+}
+
+impl Log {
+    fn add(&mut self, at: i64, amount: i64) {
+        self.0.push((at, amount));
+    }
+
+    pub fn total(&self) -> i64 {
+        self.0.iter().map(|(_, amount)| amount).sum()
+    }
+
+    fn within(&self, time: &std::ops::Range<i64>) -> i64 {
+        self.0.iter().filter(|(at, _)| time.contains(at)).map(|(_, amount)| amount).sum()
+    }
+
+    /// What the tightest of the bounds leaves.
+    fn left(&self, bounds: &Bounds, held: i64) -> i64 {
+        let periods = bounds.periods.iter().map(|(time, most)| most - self.within(time) - held);
+        bounds.total.map(|most| most - self.total() - held).into_iter().chain(periods).min().unwrap_or(i64::MAX)
+    }
 }
 
 /// Why a hold is refused.
@@ -60,8 +94,8 @@ pub struct Model {
     pub now: i64,
     pub wallets: Vec<Wallet>,
     pub holds: Vec<Hold>,
-    /// (spent, held) by key.
-    pub keys: HashMap<usize, (i64, i64)>,
+    /// What was spent, and what is held, by key.
+    pub keys: HashMap<usize, (Log, i64)>,
 }
 
 impl Wallet {
@@ -133,9 +167,11 @@ impl Model {
     }
 
     /// A reservation of up to `full`; returns what is held.
-    pub fn hold(&mut self, user: usize, key: usize, budget: Option<i64>, full: i64, floor: i64, checkpoint: i64) -> Result<i64, Refusal> {
-        let (spent, in_flight) = self.keys.get(&key).copied().unwrap_or_default();
-        let budget_left = budget.map_or(i64::MAX, |budget| budget - spent - in_flight);
+    pub fn hold(&mut self, user: usize, key: usize, bounds: (&Bounds, &Bounds), full: i64, floor: i64, checkpoint: i64) -> Result<i64, Refusal> {
+        let (spent, in_flight) = self.keys.get(&key).cloned().unwrap_or_default();
+        let wallet = &self.wallets[user];
+        let in_flight_of_all = wallet.credits.iter().map(|c| c.held).sum();
+        let budget_left = spent.left(bounds.0, in_flight).min(wallet.spent.left(bounds.1, in_flight_of_all));
         if budget_left < floor.max(1) {
             return Err(Refusal::Budget(budget_left));
         }
@@ -150,7 +186,7 @@ impl Model {
             wallet.credit(*id).held += part;
         }
         self.keys.entry(key).or_default().1 += amount;
-        self.holds.push(Hold { user, key, amount, legs, checkpoint, state: State::Open, charged: 0, absorbed: 0, paid: Vec::new() });
+        self.holds.push(Hold { user, key, amount, legs, checkpoint, state: State::Open, charged: 0, absorbed: 0, at: 0, paid: Vec::new() });
         Ok(amount)
     }
 
@@ -183,8 +219,10 @@ impl Model {
             hold.charged += part;
         }
         let (amount, charged) = (hold.amount, hold.charged);
+        hold.at = self.now;
+        wallet.spent.add(self.now, charged);
         let meter = self.keys.entry(hold.key).or_default();
-        meter.0 += charged;
+        meter.0.add(self.now, charged);
         meter.1 -= amount;
         self.charge_more(n, left);
     }
@@ -204,7 +242,8 @@ impl Model {
         left -= debt;
         hold.charged += amount - left;
         hold.absorbed += left;
-        self.keys.entry(hold.key).or_default().0 += amount - left;
+        wallet.spent.add(self.now, amount - left);
+        self.keys.entry(hold.key).or_default().0.add(self.now, amount - left);
     }
 
     /// The node of a recovered request says what it cost after all.
@@ -219,7 +258,8 @@ impl Model {
         hold.absorbed -= unpaid;
         let mut left = so_far - cost - unpaid;
         hold.charged -= left;
-        self.keys.entry(hold.key).or_default().0 -= left;
+        wallet.spent.add(hold.at, -left);
+        self.keys.entry(hold.key).or_default().0.add(hold.at, -left);
         let debt = wallet.owed.min(left);
         wallet.owed -= debt;
         left -= debt;

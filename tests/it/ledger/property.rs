@@ -1,10 +1,10 @@
 //! Random sequences of everything the ledger does, step by step against the model, on the engine under test.
 
-use super::model::{Credit, Model, Refusal, State, Wallet};
-use super::steps::{BUDGET, Cost, KEYS, Step, USERS, steps};
+use super::model::{Bounds, Credit, Model, Refusal, State, Wallet};
+use super::steps::{BUDGET, Cost, KEY_BUDGETS, KEYS, Step, USER_BUDGETS, USERS, steps};
 use super::{Note, Notes, Shop};
 use farebox::kernel::{Id, NEVER, Usd};
-use farebox::ledger::{CreditKind, Grant, Hold, HoldRequest, House, LedgerError, Meter, NodeRun, recover_node};
+use farebox::ledger::{Budgets, CreditKind, Grant, Hold, HoldRequest, House, LedgerError, Meter, NodeRun, recover_node};
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::Cell;
 
@@ -56,8 +56,37 @@ impl<'a> Case<'a> {
         Self { shop, meter, run, users, model, grants: Vec::new(), adjusted: Vec::new(), holds: Vec::new() }
     }
 
-    fn key(&self, user: usize, key: usize) -> (usize, Id, Option<i64>) {
-        (user * KEYS + key, Id(self.users[user].0 + 1 + key as i64), (key == 1).then_some(BUDGET))
+    fn key(&self, user: usize, key: usize) -> (usize, Id) {
+        (user * KEYS + key, Id(self.users[user].0 + 1 + key as i64))
+    }
+
+    /// The budgets of a key and of its customer.
+    fn budgets(user: usize, key: usize) -> (Budgets, Budgets) {
+        let of = |[day, week, month]: [i64; 3]| Budgets { total: None, day: Some(Usd(day)), week: Some(Usd(week)), month: Some(Usd(month)) };
+        let key = match key {
+            0 => Budgets::default(),
+            1 => Budgets::total(Some(Usd(BUDGET))),
+            _ => of(KEY_BUDGETS),
+        };
+        (key, if user == 1 { of(USER_BUDGETS) } else { Budgets::default() })
+    }
+
+    /// The same for the model, which has its own calendar.
+    fn bounds(&self, budgets: Budgets) -> Bounds {
+        let now = jiff::Timestamp::from_millisecond(self.model.now).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
+        let today = now.start_of_day().unwrap();
+        let monday = &today - jiff::Span::new().days(i64::from(today.weekday().to_monday_zero_offset()));
+        let first = today.first_of_month().unwrap();
+        let period = |from: &jiff::Zoned, length: jiff::Span, budget: Option<Usd>| {
+            let range = from.timestamp().as_millisecond()..(from + length).timestamp().as_millisecond();
+            budget.map(|budget| (range, budget.0))
+        };
+        let periods = [
+            period(&today, jiff::Span::new().days(1), budgets.day),
+            period(&monday, jiff::Span::new().days(7), budgets.week),
+            period(&first, jiff::Span::new().months(1), budgets.month),
+        ];
+        Bounds { total: budgets.total.map(|budget| budget.0), periods: periods.into_iter().flatten().collect() }
     }
 
     async fn step(&mut self, step: Step) {
@@ -130,14 +159,17 @@ impl<'a> Case<'a> {
     }
 
     fn request(&self, user: usize, key: usize, full: i64, floor: i64, checkpoint: i64) -> HoldRequest {
-        let (_, key, budget) = self.key(user, key);
-        HoldRequest { key, budget: budget.map(Usd), floor: Usd(floor), checkpoint: Usd(checkpoint), ..self.shop.ask(self.users[user], Usd(full)) }
+        let (key_budget, user_budget) = Self::budgets(user, key);
+        let (_, key) = self.key(user, key);
+        HoldRequest { key, key_budget, user_budget, floor: Usd(floor), checkpoint: Usd(checkpoint), ..self.shop.ask(self.users[user], Usd(full)) }
     }
 
     async fn hold(&mut self, user: usize, key: usize, full: i64, floor: i64, checkpoint: i64) {
         let result = self.meter.hold(self.request(user, key, full, floor, checkpoint)).await;
-        let (number, _, budget) = self.key(user, key);
-        match (result, self.model.hold(user, number, budget, full, floor, checkpoint)) {
+        let (number, _) = self.key(user, key);
+        let (by_key, by_user) = Self::budgets(user, key);
+        let (by_key, by_user) = (self.bounds(by_key), self.bounds(by_user));
+        match (result, self.model.hold(user, number, (&by_key, &by_user), full, floor, checkpoint)) {
             (Ok(hold), Ok(amount)) => {
                 assert_eq!(hold.amount, Usd(amount));
                 let legs: Vec<(i64, i64)> = hold.legs.iter().map(|leg| (leg.credit.0, leg.amount.0)).collect();
@@ -145,7 +177,9 @@ impl<'a> Case<'a> {
                 self.holds.push(hold);
             }
             (Err(LedgerError::InsufficientBalance { available }), Err(Refusal::Balance(said))) => assert_eq!(available, Usd(said)),
-            (Err(LedgerError::KeyBudgetExhausted { left }), Err(Refusal::Budget(said))) => assert_eq!(left, Usd(said)),
+            (Err(LedgerError::KeyBudgetExhausted { left } | LedgerError::PeriodBudgetExhausted { left, .. }), Err(Refusal::Budget(said))) => {
+                assert_eq!(left, Usd(said))
+            }
             (shop, model) => panic!("the shop says {shop:?}, the model {model:?}"),
         }
     }
@@ -249,9 +283,10 @@ impl<'a> Case<'a> {
         }
         for user in 0..USERS {
             for key in 0..KEYS {
-                let (number, id, _) = self.key(user, key);
+                let (number, id) = self.key(user, key);
                 let (spent, held, _) = self.shop.key(id).await;
-                assert_eq!((spent, held), self.model.keys.get(&number).copied().unwrap_or_default(), "{step:?}");
+                let said = self.model.keys.get(&number).map_or((0, 0), |(log, held)| (log.total(), *held));
+                assert_eq!((spent, held), said, "{step:?}");
             }
         }
     }

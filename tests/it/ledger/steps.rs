@@ -5,10 +5,14 @@ use proptest::prelude::*;
 
 /// Customers of a case.
 pub const USERS: usize = 2;
-/// Keys of each customer: the first has no budget.
-pub const KEYS: usize = 2;
+/// Keys of each customer: the first has no budget, the second a total one, the third one for each period.
+pub const KEYS: usize = 3;
 /// The budget of a customer's second key.
 pub const BUDGET: i64 = 400;
+/// The budgets of a customer's third key for a day, a week and a month.
+pub const KEY_BUDGETS: [i64; 3] = [150, 300, 500];
+/// The budgets of the second customer for a day, a week and a month.
+pub const USER_BUDGETS: [i64; 3] = [300, 700, 1200];
 
 /// What a settlement costs, seen from its hold.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +79,7 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (any::<usize>(), cost()).prop_map(|(pick, cost)| Step::SettleTwice { pick, cost }),
         3 => (any::<usize>(), 0..400i64).prop_map(|(pick, amount)| Step::Checkpoint { pick, amount }),
         4 => (1..50i64).prop_map(Step::Wait),
+        3 => prop_oneof![Just(8), Just(24), Just(100), Just(400)].prop_map(|hours| Step::Wait(hours * 3_600_000)),
         3 => Just(Step::Expire),
         3 => (0..USERS, -300..300i64).prop_map(|(user, delta)| Step::Adjust { user, delta }),
         1 => any::<usize>().prop_map(Step::ReplayAdjust),

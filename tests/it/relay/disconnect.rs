@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::Request;
 use farebox::demo::upstream::{Outcome, count_tokens};
 use farebox::kernel::Usd;
-use farebox::ledger::HoldRequest;
+use farebox::ledger::{Budgets, HoldRequest};
 use farebox::router;
 use http_body_util::BodyExt;
 use std::future::Future;
@@ -118,7 +118,8 @@ async fn a_hold_that_its_caller_never_received_is_released_at_once() {
         id: shop.app.kit.ids.next(),
         user: customer.user.id,
         key: customer.key_id,
-        budget: None,
+        key_budget: Budgets::default(),
+        user_budget: Budgets::default(),
         full: Usd(full),
         floor: Usd(1),
         checkpoint: Usd(1_000),
