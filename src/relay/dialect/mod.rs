@@ -6,6 +6,8 @@
 
 pub mod canonical;
 mod chat_text;
+pub mod custom;
+pub mod data_url;
 pub mod fields;
 pub mod models;
 pub mod openai_answer;

@@ -13,8 +13,8 @@ mod request;
 pub use answer::{Answer, Stop};
 pub use event::{Delta, Event, Opening};
 pub use request::{
-    Choice, Effort, File, Format, Image, Instruction, Message, Part, Reasoning, Request, Role, Sampling, Signature, Source, Text, Thought, Tool, ToolCall,
-    ToolKind, ToolResult,
+    Alias, Choice, Effort, File, Format, Image, Instruction, Message, Part, Reasoning, Request, Role, Sampling, Signature, Source, Text, Thought, Tool,
+    ToolCall, ToolKind, ToolResult,
 };
 
 /// A request that a dialect cannot take: a 400 for its caller.

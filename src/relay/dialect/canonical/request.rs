@@ -14,6 +14,8 @@ pub struct Request {
     pub messages: Vec<Message>,
     /// What the model may call.
     pub tools: Vec<Tool>,
+    /// Tools that the caller knows by another name than the models do.
+    pub aliases: Vec<Alias>,
     /// Whether it must; none for the dialect's default, which is [`Choice::Auto`] everywhere.
     pub tool_choice: Option<Choice>,
     /// Whether it may make several calls at once; none for the default, which is yes everywhere.
@@ -38,6 +40,34 @@ pub struct Request {
     pub cache_key: Option<String>,
     /// The provider's class of service. A hint.
     pub service_tier: Option<String>,
+}
+
+impl Request {
+    /// The tool of that name.
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// Whether the tool of that name takes free text. A provider that does not know such tools calls it as a function, with the text in `input`.
+    pub fn is_custom(&self, name: &str) -> bool {
+        self.tool(name).is_some_and(|tool| matches!(tool.kind, ToolKind::Custom { .. }))
+    }
+
+    /// What the caller knows the tool by, when that is something else.
+    pub fn alias(&self, name: &str) -> Option<&Alias> {
+        self.aliases.iter().find(|alias| alias.name == name)
+    }
+}
+
+/// A tool that Responses groups in a `namespace`, which no other dialect has: the models see one name for both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The name in [`Request::tools`].
+    pub name: String,
+    /// The group.
+    pub namespace: String,
+    /// The name within the group.
+    pub own: String,
 }
 
 /// A prompt that stands over the conversation.
