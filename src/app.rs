@@ -131,9 +131,6 @@ pub enum StartError {
     /// Redis cannot be set up.
     #[error("REDIS_URL: {0}")]
     Redis(#[from] redis::RedisError),
-    /// The HTTP client cannot be made.
-    #[error("HTTP client: {0}")]
-    Http(#[from] reqwest::Error),
     /// The password parameters are out of range.
     #[error(transparent)]
     Passwords(#[from] crate::accounts::HashError),
@@ -183,7 +180,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
 
     let keys = Arc::new(keys::Snapshot::load(&db).await?);
     let catalog = Arc::new(catalog::Snapshot::load(&db, &kit.clock).await?);
-    let channels = Arc::new(channels::Snapshot::load(&db, &secret).await?);
+    let channels = Arc::new(channels::Snapshot::load(&db, &secret, &kit, config.upstream.connect).await?);
     let settings = settings::Snapshot::load(&db).await?;
     let books = Books::new(kit.clone());
     let run = NodeRun { slot: node.slot, incarnation: node.incarnation };
@@ -208,7 +205,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
     let app = App(Arc::new(Inner {
         accounts: Accounts::new(db.clone(), kit.clone(), passwords, limits.clone(), settings.clone(), public_url.as_str()),
         sessions: sessions::Store::new(db.clone(), kit.clock.clone(), kit.random.clone()),
-        relay: Relay::new(parts)?,
+        relay: Relay::new(parts),
         outbox: Outbox::new(db.clone(), kit.clock.clone(), Transport::new(&config.mail)?),
         draining: AtomicBool::new(false),
         config,
@@ -236,7 +233,6 @@ fn install_tls() {
 fn relay_config(config: &Config, public_url: &PublicUrl) -> RelayConfig {
     RelayConfig {
         body_limit: config.body_limit,
-        connect_timeout: config.upstream.connect,
         first_byte_timeout: config.upstream.first_byte,
         idle_timeout: config.upstream.idle,
         checkpoint_every: CHECKPOINT_EVERY,

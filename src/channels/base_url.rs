@@ -1,20 +1,24 @@
 //! The address of an upstream, and the one rule by which an API path is put behind it.
 //!
 //! The rule: a base URL has a version in its path. When a segment of the typed path is one (`v` and a digit: `/v1`,
-//! `/api/paas/v4`, `/v1beta/openai`), the path is complete; when none is (`https://api.example.com`, `/openai`), `/v1` is added. So an address
-//! works with or without `/v1`, and what is stored and shown is what is called.
+//! `/api/paas/v4`, `/v1beta/openai`), the path is complete; when none is (`https://api.example.com`, `/openai`), the kind's version is added: `/v1`,
+//! or `/v1beta` for Gemini. So an address works with or without it, and what is stored and shown is what is called. Azure is the exception:
+//! there the version is an option of its own, so the address is that of the resource alone.
 
+use super::dialect::Kind;
 use url::Url;
 
 /// What people paste when they copy the whole address of the API.
-const ENDPOINTS: [&str; 4] = ["/chat/completions", "/completions", "/responses", "/models"];
+const ENDPOINTS: [&str; 5] = ["/chat/completions", "/completions", "/responses", "/messages", "/models"];
+/// The same for a resource on Azure.
+const AZURE: [&str; 3] = ["/openai/v1", "/openai/deployments", "/openai"];
 const MAX_LEN: usize = 500;
 
-/// Reads a typed base URL and brings it to the one form: with a version, without a slash at the end.
+/// Reads a typed base URL and brings it to the one form: complete, without a slash at the end.
 ///
 /// # Errors
 /// The translation key of what is wrong.
-pub(super) fn parse(typed: &str) -> Result<Url, &'static str> {
+pub(super) fn parse(kind: Kind, typed: &str) -> Result<Url, &'static str> {
     let typed = typed.trim();
     if typed.is_empty() {
         return Err("field.required");
@@ -32,15 +36,23 @@ pub(super) fn parse(typed: &str) -> Result<Url, &'static str> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("channels.error.base_url_query");
     }
-    let path = complete(url.path());
+    let path = complete(kind, url.path());
     url.set_path(&path);
     Ok(url)
 }
 
-fn complete(path: &str) -> String {
-    let path = path.trim_end_matches('/');
-    let path = ENDPOINTS.iter().find_map(|endpoint| path.strip_suffix(endpoint)).unwrap_or(path).trim_end_matches('/');
-    if path.split('/').any(is_version) { path.to_owned() } else { format!("{path}/v1") }
+fn complete(kind: Kind, path: &str) -> String {
+    let without = |path: &str, endings: &[&str]| {
+        let path = path.trim_end_matches('/');
+        endings.iter().find_map(|ending| path.strip_suffix(ending)).unwrap_or(path).trim_end_matches('/').to_owned()
+    };
+    let path = without(path, &ENDPOINTS);
+    match kind {
+        Kind::AzureOpenAi => without(&path, &AZURE),
+        _ if path.split('/').any(is_version) => path,
+        Kind::Gemini => format!("{path}/v1beta"),
+        Kind::OpenAi | Kind::Anthropic => format!("{path}/v1"),
+    }
 }
 
 fn is_version(segment: &str) -> bool {
@@ -72,11 +84,29 @@ mod tests {
             ("https://example.com/v1beta/openai", "https://example.com/v1beta/openai/chat/completions"),
             ("https://example.com/vendor", "https://example.com/vendor/v1/chat/completions"),
         ] {
-            let base = parse(typed).unwrap_or_else(|key| panic!("{typed}: {key}"));
+            let base = parse(Kind::OpenAi, typed).unwrap_or_else(|key| panic!("{typed}: {key}"));
             assert_eq!(endpoint(&base, "chat/completions").as_str(), chat);
             assert!(!base.as_str().ends_with('/'));
-            assert_eq!(parse(base.as_str()), Ok(base.clone()), "the stored form is its own");
+            assert_eq!(parse(Kind::OpenAi, base.as_str()), Ok(base.clone()), "the stored form is its own");
         }
+    }
+
+    #[test]
+    fn each_kind_has_its_own_version() {
+        for (kind, typed, stored) in [
+            (Kind::Anthropic, "https://api.anthropic.com", "https://api.anthropic.com/v1"),
+            (Kind::Anthropic, "https://api.example.com/anthropic/v1/messages", "https://api.example.com/anthropic/v1"),
+            (Kind::Gemini, "https://generativelanguage.googleapis.com/", "https://generativelanguage.googleapis.com/v1beta"),
+            (Kind::Gemini, "https://generativelanguage.googleapis.com/v1/models", "https://generativelanguage.googleapis.com/v1"),
+            (Kind::AzureOpenAi, "https://r.openai.azure.com", "https://r.openai.azure.com/"),
+            (Kind::AzureOpenAi, "https://r.openai.azure.com/openai/v1/chat/completions", "https://r.openai.azure.com/"),
+            (Kind::AzureOpenAi, "https://gate.example.com/azure/openai/", "https://gate.example.com/azure"),
+        ] {
+            let base = parse(kind, typed).unwrap_or_else(|key| panic!("{typed}: {key}"));
+            assert_eq!(base.as_str(), stored);
+            assert_eq!(parse(kind, stored), Ok(base), "the stored form is its own");
+        }
+        assert_eq!(endpoint(&parse(Kind::AzureOpenAi, "https://r.openai.azure.com").unwrap(), "openai/v1/responses").path(), "/openai/v1/responses");
     }
 
     #[test]
@@ -94,7 +124,7 @@ mod tests {
             ("https://example.com/#top", "channels.error.base_url_query"),
             (&format!("https://example.com/{}", "a".repeat(500)), "channels.error.base_url"),
         ] {
-            assert_eq!(parse(typed), Err(key), "{typed}");
+            assert_eq!(parse(Kind::OpenAi, typed), Err(key), "{typed}");
         }
     }
 }

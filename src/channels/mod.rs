@@ -1,64 +1,58 @@
-//! The upstream connections: where they are, what they serve, and the keys to them.
+//! The upstream connections: where they are, what they serve, the keys to them, and how they have been doing.
 //!
-//! Invariants: a credential is sealed with `APP_SECRET` and bound to its row; it leaves this room only in a [`Channel`], for the relay; the
-//! admin sees at most its last four characters. Every change bumps the topic `channels`, whose lock also makes writers take turns.
-//! The rule for base URLs stands in `base_url.rs`.
+//! Invariants: keys, extra headers and proxy addresses are sealed with `APP_SECRET` and bound to their row; the keys leave this room only in a
+//! [`Channel`], for the relay; the admin sees at most their last four characters. Every change bumps the topic `channels`, whose lock also makes
+//! writers take turns. The rule for base URLs stands in `base_url.rs`, that for endpoints in `address.rs`.
 //!
 //! Callers: the admin's channel pages, the relay (through [`Snapshot`]).
 
+mod address;
 mod base_url;
+mod channel;
+mod clients;
+pub mod dialect;
 mod draft;
+pub mod health;
+mod option_fields;
+mod options;
+pub mod pattern;
+#[cfg(test)]
+pub(crate) mod samples;
 mod snapshot;
 pub mod store;
 
+pub use channel::{Channel, Endpoint, KeySlot, Target};
+pub use dialect::{Dialect, Dialects, Kind};
 pub use draft::{ChannelDraft, ChannelFields};
+pub use health::{HealthView, Permit, Refusal, Standing, Verdict};
+pub use options::{Capabilities, Cost, Options, Private, Probe};
 pub use snapshot::Snapshot;
 
 use crate::db::revision::{Topic, bump};
 use crate::db::{Conn, Db};
-use crate::kernel::secrets::{AppSecret, CannotOpen, Secret};
+use crate::kernel::secrets::AppSecret;
 use crate::kernel::{FieldError, Id, Kit};
-use url::Url;
+use channel::Opened;
 
-/// What the credentials are sealed for.
+/// What the keys are sealed for.
 const PURPOSE: &str = "channel-credential";
-
-/// A channel as the relay uses it.
-#[derive(Debug)]
-pub struct Channel {
-    /// Its row.
-    pub id: Id,
-    /// The admin's name for it.
-    pub name: String,
-    /// Where its API is: with a version in its path, without a slash at the end.
-    pub base_url: Url,
-    /// The key to it.
-    pub credential: Secret<String>,
-    /// Higher ones are tried first.
-    pub priority: i64,
-    /// Its share among channels of the same priority; above 0.
-    pub weight: i64,
-}
-
-impl Channel {
-    /// The address of an API path such as `chat/completions`.
-    pub fn endpoint(&self, path: &str) -> Url {
-        base_url::endpoint(&self.base_url, path)
-    }
-}
+/// What [`Private`] options are sealed for.
+const PURPOSE_PRIVATE: &str = "channel-private";
 
 /// A channel as the admin sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChannelView {
     /// Its row.
     pub id: Id,
     /// The admin's name for it.
     pub name: String,
+    /// What kind of API it has.
+    pub kind: Kind,
     /// Where its API is.
     pub base_url: String,
-    /// The last four characters of its key, when the key is long enough to show any.
-    pub key_tail: Option<String>,
-    /// It cannot be used: its key does not open, since `APP_SECRET` has changed, or its address was damaged. Saving it with its key repairs it.
+    /// The last four characters of each of its keys, when the key is long enough to show any.
+    pub key_tails: Vec<Option<String>>,
+    /// It cannot be used: its keys do not open, since `APP_SECRET` has changed, or its row was damaged. Saving it with its keys repairs it.
     pub broken: bool,
     /// What it serves.
     pub models: Vec<String>,
@@ -68,6 +62,8 @@ pub struct ChannelView {
     pub weight: i64,
     /// Switched on by the admin.
     pub enabled: bool,
+    /// Everything else that was set about it.
+    pub options: Options,
     /// When it was made.
     pub created_at: i64,
     /// When it was last saved.
@@ -88,26 +84,22 @@ pub enum ChannelError {
     Database(#[from] sqlx::Error),
 }
 
-/// Why a stored channel cannot be used.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error(transparent)]
-    Credential(#[from] CannotOpen),
-    #[error("its base URL is not one: {0}")]
-    BaseUrl(#[from] url::ParseError),
-}
-
-fn open(secret: &AppSecret, row: &store::Row) -> Result<Channel, Broken> {
-    let credential = secret.open(PURPOSE, &row.id.to_string(), &row.sealed)?;
-    let base_url = Url::parse(&row.base_url)?;
-    Ok(Channel { id: row.id, name: row.name.clone(), base_url, credential, priority: row.priority, weight: row.weight })
-}
-
 fn view(secret: &AppSecret, row: store::Row) -> ChannelView {
-    let opened = open(secret, &row);
-    let key_tail = opened.as_ref().ok().and_then(|channel| tail(channel.credential.reveal()));
-    let store::Row { id, name, base_url, models, priority, weight, enabled, created_at, updated_at, .. } = row;
-    ChannelView { id, name, base_url, key_tail, broken: opened.is_err(), models, priority, weight, enabled, created_at, updated_at }
+    let opened = Opened::read(secret, &row).ok();
+    let broken = opened.is_none();
+    let key_tails = opened.iter().flat_map(|opened| opened.keys.iter().map(|key| tail(key.reveal()))).collect();
+    // Of a channel whose keys do not open, what was not sealed is shown all the same.
+    let options = opened.map_or_else(|| serde_json::from_str(&row.options).unwrap_or_default(), |opened| opened.options);
+    let store::Row { id, name, kind, base_url, models, priority, weight, enabled, created_at, updated_at, .. } = row;
+    let kind = Kind::from_word(&kind).unwrap_or_default();
+    ChannelView { id, name, kind, base_url, key_tails, broken, models, priority, weight, enabled, options, created_at, updated_at }
+}
+
+impl ChannelView {
+    /// The texts of the form in which its options are edited, by field.
+    pub fn option_texts(&self) -> Vec<(&'static str, String)> {
+        option_fields::texts(&self.options)
+    }
 }
 
 /// Of a key shorter than twelve characters nothing shows: four would be too much of it.
@@ -115,7 +107,7 @@ fn tail(key: &str) -> Option<String> {
     if key.len() < 12 { None } else { key.get(key.len() - 4..).map(str::to_owned) }
 }
 
-/// Makes a channel, or changes the one with this id. A draft without a key keeps the stored one.
+/// Makes a channel, or changes the one with this id. A draft without a key keeps the stored ones.
 ///
 /// # Errors
 /// As [`ChannelError`] says.
@@ -123,6 +115,7 @@ pub async fn save(db: &Db, kit: &Kit, secret: &AppSecret, id: Option<Id>, draft:
     let now = kit.clock.now_ms();
     let row = id.unwrap_or_else(|| kit.ids.next());
     let sealed = draft.credential.as_ref().map(|key| secret.seal(&kit.random, PURPOSE, &row.to_string(), key.reveal()));
+    let stored = store::Stored { options: to_json(&draft.options), private: seal_private(secret, kit, row, &draft.options.private) };
     let mut tx = db.write().await?;
     bump(&mut tx, Topic::Channels).await?;
     if store::name_taken(&mut tx, &draft.name, row).await? {
@@ -130,18 +123,27 @@ pub async fn save(db: &Db, kit: &Kit, secret: &AppSecret, id: Option<Id>, draft:
     }
     match (id, &sealed) {
         (Some(_), sealed) => {
-            if !store::update(&mut tx, row, draft, sealed.as_deref(), now).await? {
+            if !store::update(&mut tx, row, draft, sealed.as_deref(), &stored, now).await? {
                 return Err(ChannelError::NotFound);
             }
         }
-        (None, Some(sealed)) => store::insert(&mut tx, row, draft, sealed, now).await?,
+        (None, Some(sealed)) => store::insert(&mut tx, row, draft, sealed, &stored, now).await?,
         (None, None) => return Err(ChannelError::Invalid(vec![FieldError::new("key", "field.required")])),
     }
     tx.commit().await?;
     Ok(row)
 }
 
-/// Deletes a channel and its key. The rest of its row stays, for the requests it served.
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    // Texts, numbers and lists of them: nothing that JSON could not say.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn seal_private(secret: &AppSecret, kit: &Kit, row: Id, private: &Private) -> String {
+    if *private == Private::default() { String::new() } else { secret.seal(&kit.random, PURPOSE_PRIVATE, &row.to_string(), &to_json(private)) }
+}
+
+/// Deletes a channel and its keys. The rest of its row stays, for the requests it served.
 ///
 /// # Errors
 /// [`ChannelError::NotFound`] when there is no such channel.

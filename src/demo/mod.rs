@@ -135,9 +135,8 @@ async fn open_channel(app: &App, upstream: &Upstream) -> anyhow::Result<()> {
         base_url: upstream.base_url(),
         key: Secret::new(UPSTREAM_KEY.to_owned()),
         models: models.join("\n"),
-        priority: String::new(),
-        weight: String::new(),
         enabled: "on".to_owned(),
+        ..ChannelFields::default()
     };
     let draft = ChannelDraft::parse(&fields, false).map_err(mistakes)?;
     channels::save(&app.db, &app.kit, &app.secret, None, &draft).await?;

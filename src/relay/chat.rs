@@ -37,7 +37,7 @@ async fn serve(relay: &Relay, id: Id, request: Request) -> Result<Response<Body>
     let request = ChatRequest::parse(&body)?;
     let (model, prices) = find_model(relay, &request.model, started_ms)?;
     let call = Arc::new(Call { id, user: key.user_id, key: key.key_id, request, body, prices, started_ms });
-    let channels = dispatch::order(relay, &relay.channels.serving(&call.request.model));
+    let channels = dispatch::order(relay, &relay.channels.candidates(&call.request.model));
     let size = size(&call, &model);
     let hold = match reserve(relay, &call, size, &key, &channels).await {
         Ok(hold) => hold,

@@ -6,7 +6,7 @@ use super::dialect::openai_answer::{self, Answer};
 use super::error::ApiError;
 use super::report::UsageReport;
 use super::{Relay, scan};
-use crate::channels::Channel;
+use crate::channels::{Channel, Dialect, Target};
 use crate::failpoint;
 use axum::http::{HeaderValue, StatusCode, header};
 use bytes::{Bytes, BytesMut};
@@ -86,12 +86,13 @@ pub(super) async fn dispatch(charge: &mut Charge, channels: &[Arc<Channel>], bod
 async fn ask(charge: &mut Charge, channel: &Channel, body: Bytes) -> Result<Dispatched, Miss> {
     let relay = charge.relay().clone();
     let streamed = charge.call.request.stream;
-    let authorization =
-        HeaderValue::try_from(format!("Bearer {}", channel.credential.reveal())).map_err(|_| Miss::Fault("its key cannot stand in a header".to_owned()))?;
-    let request = relay
-        .http
-        .post(channel.endpoint("chat/completions"))
-        .header(header::AUTHORIZATION, authorization)
+    let key = channel.keys.first().ok_or_else(|| Miss::Fault("it has no key".to_owned()))?;
+    let endpoint = channel.endpoint(key, Target::Chat(Dialect::Chat), &charge.call.request.model, streamed);
+    let endpoint = endpoint.ok_or_else(|| Miss::Fault("it does not speak the dialect".to_owned()))?;
+    let request = channel
+        .client()
+        .post(endpoint.url.into_owned())
+        .headers(endpoint.headers.clone())
         .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .header(header::ACCEPT, HeaderValue::from_static(if streamed { "text/event-stream" } else { "application/json" }))
         .body(body)
@@ -196,7 +197,8 @@ async fn refusal(channel: &Channel, status: StatusCode, response: Response, rela
 fn without_names(text: &str, channel: &Channel) -> String {
     let mut out: String = text.chars().take(2000).collect();
     let host = channel.base_url.host_str().unwrap_or_default();
-    for name in [channel.credential.reveal().as_str(), channel.base_url.as_str(), host, channel.name.as_str()] {
+    let keys = channel.keys.iter().map(|key| key.secret.reveal().as_str());
+    for name in keys.chain([channel.base_url.as_str(), host, channel.name.as_str()]) {
         if name.len() > 3 {
             out = out.replace(name, "upstream");
         }

@@ -45,8 +45,6 @@ pub const COST: HeaderName = HeaderName::from_static("x-farebox-cost-usd");
 pub struct RelayConfig {
     /// The largest request body, in bytes.
     pub body_limit: usize,
-    /// To connect to an upstream.
-    pub connect_timeout: Duration,
     /// From the request's last byte to the answer's first.
     pub first_byte_timeout: Duration,
     /// Between two bytes of an answer.
@@ -86,7 +84,6 @@ pub struct Relay(Arc<Inner>);
 /// What [`Relay`] derefs to.
 pub struct Inner {
     parts: RelayParts,
-    http: reqwest::Client,
 }
 
 impl Deref for Relay {
@@ -104,20 +101,9 @@ impl Deref for Inner {
 }
 
 impl Relay {
-    /// A relay with a connection pool of its own.
-    ///
-    /// # Errors
-    /// When the HTTP client cannot be made: no TLS provider was installed.
-    pub fn new(parts: RelayParts) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(parts.config.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .tcp_nodelay(true)
-            .no_proxy()
-            .pool_max_idle_per_host(1024)
-            .user_agent(concat!("farebox/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self(Arc::new(Inner { parts, http })))
+    /// A relay of these parts.
+    pub fn new(parts: RelayParts) -> Self {
+        Self(Arc::new(Inner { parts }))
     }
 }
 

@@ -256,11 +256,13 @@ impl Page {
         if taken { (-row.amount).display() } else { row.amount.display() }
     }
 
-    /// What an admin needs to know about a channel's stored key.
+    /// What an admin needs to know about a channel's stored keys.
     pub fn key_help(&self, channel: &ChannelView) -> String {
-        match &channel.key_tail {
-            Some(tail) => self.with("channel.key_kept_tail", "tail", tail),
-            None => self.t("channel.key_kept").into_owned(),
+        let tails: Vec<&str> = channel.key_tails.iter().flatten().map(String::as_str).collect();
+        match (tails.as_slice(), channel.key_tails.len()) {
+            ([tail], 1) => self.with("channel.key_kept_tail", "tail", tail),
+            (tails, n @ 2..) => self.with("channel.keys_kept", "n", n) + " " + &tails.iter().map(|tail| format!("…{tail}")).collect::<Vec<_>>().join(" "),
+            _ => self.t("channel.key_kept").into_owned(),
         }
     }
 

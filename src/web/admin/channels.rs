@@ -3,7 +3,6 @@
 use super::note;
 use super::views::{Ask, Channel, Channels};
 use crate::channels::{self, ChannelDraft, ChannelError, ChannelFields, ChannelView};
-use crate::kernel::secrets::Secret;
 use crate::kernel::{FieldError, Id};
 use crate::web::error::{Answer, Problem};
 use crate::web::page::{render, render_as};
@@ -31,11 +30,13 @@ pub async fn edit(State(site): State<Site>, Admin(Customer { page, .. }): Admin,
     let channel = find(&site, id).await?;
     let form = Form::empty(page.lang)
         .fill("name", &channel.name)
+        .fill("kind", channel.kind.word())
         .fill("base_url", &channel.base_url)
         .fill("models", channel.models.join("\n"))
         .fill("priority", channel.priority)
         .fill("weight", channel.weight)
         .fill("enabled", if channel.enabled { "on" } else { "" });
+    let form = channel.option_texts().into_iter().fold(form, |form, (name, text)| form.fill(name, text));
     Ok(render(&Channel { page, channel: Some(channel), form }))
 }
 
@@ -62,15 +63,7 @@ async fn save(site: &Site, Admin(Customer { page, user, session, .. }): Admin, c
 }
 
 async fn store(site: &Site, channel: Option<&ChannelView>, form: &Form) -> Result<Result<Id, Vec<FieldError>>, Problem> {
-    let fields = ChannelFields {
-        name: form.text("name").to_owned(),
-        base_url: form.text("base_url").to_owned(),
-        key: Secret::new(form.text("key").to_owned()),
-        models: form.text("models").to_owned(),
-        priority: form.text("priority").to_owned(),
-        weight: form.text("weight").to_owned(),
-        enabled: form.text("enabled").to_owned(),
-    };
+    let fields = ChannelFields::from_lookup(|name| form.text(name).to_owned());
     let draft = match ChannelDraft::parse(&fields, channel.is_some()) {
         Ok(draft) => draft,
         Err(mistakes) => return Ok(Err(mistakes)),

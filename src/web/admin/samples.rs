@@ -2,7 +2,7 @@
 
 use super::views::*;
 use crate::accounts::{Role, User};
-use crate::channels::ChannelView;
+use crate::channels::{ChannelView, Kind, Options};
 use crate::gift_cards::{BatchView, CardView};
 use crate::i18n::Lang;
 use crate::kernel::Prices;
@@ -20,12 +20,14 @@ fn channel() -> ChannelView {
         id: Id(5),
         name: "Main <1>".into(),
         base_url: "https://shop.example/v1".into(),
-        key_tail: Some("abcd".into()),
+        kind: Kind::OpenAi,
+        key_tails: vec![Some("abcd".into())],
         broken: false,
         models: vec!["a".into()],
         priority: 0,
         weight: 1,
         enabled: true,
+        options: Options::default(),
         created_at: 0,
         updated_at: 0,
     }
@@ -66,7 +68,7 @@ fn channels_and_models_render_in_both_languages() {
         check_page(&Channels { page: page("/admin/channels"), channels: all }.render().unwrap());
         check_page(&Channels { page: page("/admin/channels"), channels: vec![] }.render().unwrap());
         check_page(&Channel { page: page("/admin/channels/new"), channel: None, form: form.clone() }.render().unwrap());
-        for channel in [channel(), ChannelView { key_tail: None, broken: true, ..channel() }] {
+        for channel in [channel(), ChannelView { key_tails: vec![None, Some("wxyz".into())], broken: true, ..channel() }] {
             let html = Channel { page: page("/admin/channels/5"), channel: Some(channel), form: form.clone() }.render().unwrap();
             check_page(&html);
             assert!(!html.contains("sk-upstream"), "the key is never printed back");

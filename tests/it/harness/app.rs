@@ -100,8 +100,8 @@ impl TestApp {
             key: Secret::new("upstream-key-of-the-test".to_owned()),
             models: models.join("\n"),
             priority: priority.to_string(),
-            weight: String::new(),
             enabled: "on".to_owned(),
+            ..ChannelFields::default()
         };
         let draft = ChannelDraft::parse(&fields, false).expect("a valid channel");
         let id = channels::save(&self.app.db, &self.app.kit, &self.app.secret, None, &draft).await.expect("the channel is saved");
