@@ -2,15 +2,20 @@
 
 use super::App;
 use super::heartbeat;
+use crate::channels::Prober;
 use crate::db::node::Node;
 use crate::db::revision::{self, Topic};
 use crate::jobs::Jobs;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How often the snapshots look for changes: a disabled key stops well within a second, on every node.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+
+/// How often is looked for channels that may be tried again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// The running background work.
 pub(super) struct Background {
@@ -31,6 +36,7 @@ pub(super) fn start(app: &App, node: Node, node_timeout: Duration, stop: &Cancel
     let tasks = TaskTracker::new();
     tasks.spawn(heartbeat::run(app.clone(), node, node_timeout, stop.clone()));
     tasks.spawn(follow(app.clone(), stop.clone()));
+    tasks.spawn(probe(Prober::new(Arc::clone(&app.channels)), stop.clone()));
     let jobs = Jobs::new(app.db.clone(), app.kit.clone(), stop.clone());
     schedule(app, &jobs);
     Background { tasks, jobs }
@@ -58,6 +64,22 @@ fn schedule(app: &App, jobs: &Jobs) {
             Ok(())
         }
     });
+}
+
+/// Tries out what this node has taken out of use.
+async fn probe(prober: Prober, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(PROBE_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let turns = async {
+        loop {
+            tick.tick().await;
+            prober.probe_due().await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = turns => {}
+    }
 }
 
 async fn follow(app: App, stop: CancellationToken) {

@@ -4,7 +4,7 @@
 //! [`Channel`], for the relay; the admin sees at most their last four characters. Every change bumps the topic `channels`, whose lock also makes
 //! writers take turns. The rule for base URLs stands in `base_url.rs`, that for endpoints in `address.rs`.
 //!
-//! Callers: the admin's channel pages, the relay (through [`Snapshot`]).
+//! Callers: the admin's channel pages, the relay (through [`Snapshot`]), `app` (which runs the [`Prober`]).
 
 mod address;
 mod base_url;
@@ -16,6 +16,7 @@ pub mod health;
 mod option_fields;
 mod options;
 pub mod pattern;
+mod probe;
 #[cfg(test)]
 pub(crate) mod samples;
 mod snapshot;
@@ -26,6 +27,7 @@ pub use dialect::{Dialect, Dialects, Kind};
 pub use draft::{ChannelDraft, ChannelFields};
 pub use health::{HealthView, Permit, Refusal, Standing, Verdict};
 pub use options::{Capabilities, Cost, Options, Private, Probe};
+pub use probe::Prober;
 pub use snapshot::Snapshot;
 
 use crate::db::revision::{Topic, bump};
