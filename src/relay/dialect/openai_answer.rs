@@ -1,41 +1,9 @@
 //! OpenAI Chat Completions, the answer: its usage and its text, whole or in chunks. Format: <https://platform.openai.com/docs/api-reference/chat>.
 
 use super::chat_text;
-use crate::kernel::Usage;
-use crate::relay::report::UsageReport;
+use crate::relay::report::{self, Form, UsageReport};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// More tokens than any answer can have used: usage beyond is a fault of the upstream.
-const ABSURD: u64 = 1_000_000_000;
-
-/// Usage as an upstream sends it.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-struct WireUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-}
-
-fn read_usage(raw: Option<&RawValue>) -> UsageReport {
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return UsageReport::Absent };
-    let Ok(usage) = serde_json::from_str::<WireUsage>(raw.get()) else { return UsageReport::Absurd };
-    // Half a report is none: what it leaves out was not free.
-    let (Some(prompt), Some(output)) = (usage.prompt_tokens, usage.completion_tokens) else { return UsageReport::Absent };
-    let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
-    if cached > prompt || prompt > ABSURD || output > ABSURD {
-        return UsageReport::Absurd;
-    }
-    // OpenAI counts cached tokens inside prompt_tokens.
-    UsageReport::Usage(Usage { input: prompt - cached, cached, output, ..Usage::default() })
-}
 
 /// The parts of an answer or a chunk that the relay looks at. Everything else may be of any form: upstreams differ.
 #[derive(Deserialize)]
@@ -99,7 +67,7 @@ pub struct Chunk {
 pub fn read_chunk(data: &[u8]) -> Option<Chunk> {
     let outline: Outline<'_> = serde_json::from_slice(data).ok()?;
     let no_choices = outline.choices.is_none_or(|raw| raw.get().trim_start_matches('[').trim_start().starts_with(']') || raw.get() == "null");
-    let usage = read_usage(outline.usage);
+    let usage = outline.usage.map_or(UsageReport::Absent, |raw| report::read(Form::Chat, raw.get()));
     Some(Chunk { usage, usage_only: no_choices && usage != UsageReport::Absent, error: outline.is_error() })
 }
 
@@ -116,7 +84,7 @@ pub fn read_answer(body: &[u8]) -> Option<Answer> {
     if answer.is_error() || !answer.choices?.get().starts_with('[') {
         return None;
     }
-    Some(Answer { usage: read_usage(answer.usage) })
+    Some(Answer { usage: report::read_answer(Form::Chat, body) })
 }
 
 /// Appends the text that a model produced, in an answer or in a chunk's data, to `out`: what is counted when no usage came.
@@ -147,27 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cached_tokens_stand_inside_the_prompt_and_nonsense_is_absurd() {
-        let usage = |text: &str| read_answer(format!(r#"{{"choices":[],"usage":{text}}}"#).as_bytes()).unwrap().usage;
-        let expected = Usage { input: 70, cached: 30, output: 5, ..Usage::default() };
-        assert_eq!(
-            usage(r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,"prompt_tokens_details":{"cached_tokens":30}}"#),
-            UsageReport::Usage(expected)
-        );
-        for absent in ["null", "{}", r#"{"prompt_tokens":5}"#, r#"{"prompt_tokens":5,"completion_tokens":null}"#] {
-            assert_eq!(usage(absent), UsageReport::Absent, "{absent}");
-        }
-        for bad in [
-            r#"{"prompt_tokens":-1,"completion_tokens":5}"#,
-            r#"{"prompt_tokens":1,"completion_tokens":-5}"#,
-            r#"{"prompt_tokens":-1}"#,
-            r#"{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}"#,
-            r#"{"prompt_tokens":1e300,"completion_tokens":1}"#,
-            r#"{"prompt_tokens":99999999999,"completion_tokens":1}"#,
-            r#""many""#,
-        ] {
-            assert_eq!(usage(bad), UsageReport::Absurd, "{bad}");
-        }
+    fn what_is_no_answer_is_none() {
         assert_eq!(read_answer(b"<html>"), None);
         assert_eq!(read_answer(br#"{"error":{"message":"no"}}"#), None);
     }

@@ -1,56 +1,141 @@
-//! What an upstream says that a request used, read from each dialect's own form into [`Usage`].
+//! Reads what an upstream says that a request used, in the words of each API, into [`Usage`], whose kinds never overlap. Pure; no float is ever made.
+//!
+//! What cannot be is [`UsageReport::Absurd`]: numbers that are negative, fractional, contradictory or beyond any model. Half a report is none: what it leaves out was
+//! not free. [`plausible`] then holds a report against what was sent. Whatever is not believed is counted locally instead and marked so.
+//!
+//! Whole answers go through [`read_answer`], the events of a stream through an [`Accumulator`].
+
+mod gemini;
+mod media;
+mod messages;
+mod number;
+mod openai;
+mod outline;
+mod stream;
+
+pub use stream::Accumulator;
 
 use crate::kernel::Usage;
-use serde_json::Value;
+use outline::Outline;
 
-/// What an answer, or an event of a stream, says of its usage.
+/// What an answer, or a part of one, says of its usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageReport {
-    /// Nothing.
+    /// Nothing, or only half of it.
     Absent,
-    /// This.
+    /// This much.
     Usage(Usage),
-    /// Something that cannot be: negative, fractional, or beyond any model.
+    /// Something that cannot be.
     Absurd,
 }
 
-/// Whose form a usage object has.
+/// In whose words a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// OpenAI Chat Completions, legacy Completions, Embeddings.
+    /// OpenAI Chat Completions and the older Completions, with the dialects of its many imitators.
     Chat,
     /// OpenAI Responses.
     Responses,
     /// Anthropic Messages.
     Messages,
-    /// Gemini's `usageMetadata`.
+    /// Gemini generateContent and embedContent.
     Gemini,
+    /// OpenAI Embeddings, and moderations where they report anything.
+    Embeddings,
+    /// OpenAI Images.
+    Images,
+    /// OpenAI Audio: transcriptions and translations.
+    Transcription,
+    /// OpenAI Audio: the events of streamed speech.
+    Speech,
+    /// Rerank, as Jina and as Cohere report it.
+    Rerank,
 }
 
-/// Reads a usage object.
-pub fn read(form: Form, raw: &str) -> UsageReport {
-    let Ok(usage) = serde_json::from_str::<Value>(raw) else { return UsageReport::Absurd };
-    let n = |path: &str| usage.pointer(path).and_then(Value::as_u64);
-    let part = |path: &str| n(path).unwrap_or(0);
-    let read = match form {
-        Form::Chat => n("/prompt_tokens").zip(n("/completion_tokens")).map(|(input, output)| {
-            let (cached, reasoning) = (part("/prompt_tokens_details/cached_tokens"), part("/completion_tokens_details/reasoning_tokens"));
-            Usage { input: input.saturating_sub(cached), cached, output: output.saturating_sub(reasoning), reasoning, ..Usage::default() }
-        }),
-        Form::Responses => n("/input_tokens").zip(n("/output_tokens")).map(|(input, output)| {
-            let (cached, reasoning) = (part("/input_tokens_details/cached_tokens"), part("/output_tokens_details/reasoning_tokens"));
-            Usage { input: input.saturating_sub(cached), cached, output: output.saturating_sub(reasoning), reasoning, ..Usage::default() }
-        }),
-        Form::Messages => n("/input_tokens").zip(n("/output_tokens")).map(|(input, output)| {
-            let hour = part("/cache_creation/ephemeral_1h_input_tokens");
-            let cache_write = part("/cache_creation_input_tokens").saturating_sub(hour);
-            Usage { input, cached: part("/cache_read_input_tokens"), cache_write, cache_write_1h: hour, output, ..Usage::default() }
-        }),
-        Form::Gemini => n("/promptTokenCount").map(|input| {
-            let cached = part("/cachedContentTokenCount");
-            let (output, reasoning) = (part("/candidatesTokenCount"), part("/thoughtsTokenCount"));
-            Usage { input: input.saturating_sub(cached), cached, output, reasoning, ..Usage::default() }
-        }),
-    };
-    read.map_or(UsageReport::Absent, UsageReport::Usage)
+/// A report cannot be: what it says contradicts itself or any model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Absurd;
+
+/// A report as far as it goes. Streams may tell the input first and the output last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Half {
+    usage: Usage,
+    has_input: bool,
+    has_output: bool,
 }
+
+impl Half {
+    fn report(self) -> UsageReport {
+        if self.has_input && self.has_output { UsageReport::Usage(self.usage) } else { UsageReport::Absent }
+    }
+}
+
+/// More of anything than a request can use: beyond it is a fault of the upstream.
+const MOST: u64 = 1_000_000_000;
+/// More pictures or searches than a request can make.
+const MOST_PIECES: u64 = 100_000;
+
+/// Refuses numbers beyond any model.
+fn within_reason(usage: &Usage) -> Result<(), Absurd> {
+    let is_small = usage.all_input() <= MOST && usage.all_output() <= MOST && usage.audio_ms <= MOST && usage.characters <= MOST;
+    if is_small && usage.images <= MOST_PIECES && usage.searches <= MOST_PIECES { Ok(()) } else { Err(Absurd) }
+}
+
+fn of(read: Result<Half, Absurd>) -> UsageReport {
+    read.and_then(|half| within_reason(&half.usage).map(|()| half)).map_or(UsageReport::Absurd, Half::report)
+}
+
+/// Reads a usage object alone (`usage`, `usageMetadata`, for Rerank also `meta`), for whoever has parsed the rest already. Searches and pictures that only
+/// the rest of an answer shows are not in it.
+pub fn read(form: Form, usage: &str) -> UsageReport {
+    if usage == "null" { UsageReport::Absent } else { of(half(form, usage)) }
+}
+
+fn half(form: Form, usage: &str) -> Result<Half, Absurd> {
+    match form {
+        Form::Chat | Form::Responses | Form::Embeddings => openai::read(form, usage),
+        Form::Messages => messages::read(usage),
+        Form::Gemini => gemini::read(usage),
+        Form::Images => media::images(usage),
+        Form::Transcription => media::transcription(usage),
+        Form::Speech => media::speech(usage),
+        Form::Rerank => media::rerank(usage),
+    }
+}
+
+/// Reads a whole answer that is no stream. What is no JSON says nothing.
+pub fn read_answer(form: Form, body: &[u8]) -> UsageReport {
+    serde_json::from_slice::<Outline<'_>>(body).map_or(UsageReport::Absent, |answer| of(answer.half(form)))
+}
+
+/// What was asked of an upstream, to hold its report against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// The most tokens that the input can have by its bytes and media (`count::InputBound`); none when the upstream reads what is not in the request: an earlier
+    /// response, a stored file, the pages of a search.
+    pub input: Option<u64>,
+    /// The most tokens of output that were asked for, all choices together; none when no cap was sent.
+    pub output: Option<u64>,
+}
+
+/// More input than any model reads in one request, all rounds of its own tools together.
+const MOST_INPUT: u64 = 20_000_000;
+/// More output than any model gives.
+const MOST_OUTPUT: u64 = 1_000_000;
+/// What upstreams may add to the input unseen: instructions of their own, the definitions of tools.
+const UNSEEN_INPUT: u64 = 65_536;
+/// How far upstreams overshoot a cap, beside a quarter of it: by the tokens that end a turn, by a round of their own.
+const OVERSHOOT: u64 = 1_024;
+
+/// Whether a report can be true of what was asked. The margins are generous: this catches an upstream that has lost its measure, not one that rounds.
+pub fn plausible(usage: &Usage, bound: Bound) -> bool {
+    let searched = usage.searches > 0;
+    let input = bound.input.filter(|_| !searched).map_or(MOST_INPUT, |most| most.saturating_mul(2).saturating_add(UNSEEN_INPUT));
+    // Not every upstream counts thoughts and pictures against the cap.
+    let capped = usage.output.saturating_add(usage.audio_output);
+    let output = bound.output.map_or(MOST_OUTPUT, |cap| cap.saturating_add(cap / 4).saturating_add(OVERSHOOT));
+    usage.all_input() <= input && capped <= output && usage.all_output() <= output.saturating_add(MOST_OUTPUT)
+}
+
+#[cfg(test)]
+mod tests;
