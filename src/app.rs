@@ -233,6 +233,8 @@ fn install_tls() {
 fn relay_config(config: &Config, public_url: &PublicUrl) -> RelayConfig {
     RelayConfig {
         body_limit: config.body_limit,
+        attempts: config.upstream.attempts,
+        total_timeout: config.upstream.total,
         first_byte_timeout: config.upstream.first_byte,
         idle_timeout: config.upstream.idle,
         checkpoint_every: CHECKPOINT_EVERY,

@@ -1,7 +1,7 @@
 //! Every path of the site and the API, and nothing else.
 
 use crate::app::App;
-use crate::relay::{self, Relay, billing, chat, models};
+use crate::relay::{self, Relay, billing, calls, models};
 use crate::sessions;
 use crate::web::{Parts, Site, account, admin, assets, error, headers, public, visit};
 use axum::Router;
@@ -107,7 +107,18 @@ fn health() -> Router<App> {
 
 fn api() -> Router<Relay> {
     let v1 = Router::new()
-        .route("/chat/completions", post(chat::chat_completions))
+        .route("/chat/completions", post(calls::chat_completions))
+        .route("/responses", post(calls::responses))
+        .route("/messages", post(calls::messages))
+        .route("/completions", post(calls::completions))
+        .route("/embeddings", post(calls::embeddings))
+        .route("/moderations", post(calls::moderations))
+        .route("/images/generations", post(calls::image_generations))
+        .route("/images/edits", post(calls::image_edits))
+        .route("/audio/speech", post(calls::speech))
+        .route("/audio/transcriptions", post(calls::transcriptions))
+        .route("/audio/translations", post(calls::translations))
+        .route("/rerank", post(calls::rerank))
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::one))
         .route("/dashboard/billing/subscription", get(billing::subscription))
@@ -117,6 +128,7 @@ fn api() -> Router<Relay> {
     Router::new()
         .nest("/v1", v1)
         .route("/v1/", any(relay::unknown_url))
+        .route("/v1beta/models/{*rest}", post(calls::gemini).fallback(relay::wrong_method))
         .route("/dashboard/billing/subscription", get(billing::subscription))
         .route("/dashboard/billing/usage", get(billing::total_usage))
 }

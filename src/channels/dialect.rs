@@ -1,7 +1,7 @@
 //! The words for what an upstream is and which chat dialects it speaks. Pure: the relay uses the same ones for its callers.
 
 /// A family of chat APIs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dialect {
     /// OpenAI's `POST /v1/chat/completions`.
     Chat,
@@ -25,6 +25,11 @@ impl Dialect {
             Dialect::Messages => "messages",
             Dialect::Gemini => "gemini",
         }
+    }
+
+    /// From its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.word() == word)
     }
 
     const fn bit(self) -> u8 {

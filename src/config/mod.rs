@@ -69,6 +69,10 @@ pub struct UpstreamTimeouts {
     pub first_byte: Duration,
     /// For the next byte, once bytes flow.
     pub idle: Duration,
+    /// How many times a request is sent to upstreams before it fails.
+    pub attempts: usize,
+    /// After so long no further upstream is tried.
+    pub total: Duration,
 }
 
 /// What is logged, and how.
@@ -121,6 +125,8 @@ impl Config {
                 connect: Duration::from_millis(reader.number("UPSTREAM_CONNECT_TIMEOUT_MS", 5_000, TIMEOUT_MS)),
                 first_byte: Duration::from_millis(reader.number("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", 120_000, TIMEOUT_MS)),
                 idle: Duration::from_millis(reader.number("UPSTREAM_IDLE_TIMEOUT_MS", 60_000, TIMEOUT_MS)),
+                attempts: reader.number("UPSTREAM_ATTEMPTS", 5, 1..=20) as usize,
+                total: Duration::from_millis(reader.number("UPSTREAM_TOTAL_TIMEOUT_MS", 180_000, TIMEOUT_MS)),
             },
             trusted_proxies: reader.parsed("TRUSTED_PROXIES", "a list of addresses or networks, such as 10.0.0.0/8, ::1").unwrap_or_default(),
             log: log(&mut reader),

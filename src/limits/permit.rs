@@ -2,8 +2,8 @@
 
 use super::rules::{Rates, Scope};
 use super::{Inner, Limits};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Leave to run one request. When it ends, [`Permit::finish`] corrects the tokens that it reserved; a permit that is dropped without has used none. Either gives
 /// its place among the requests at the same time back.

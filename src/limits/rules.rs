@@ -50,12 +50,7 @@ impl Rules {
 
     /// These, and `others` where nothing is said.
     pub fn or(self, others: Rules) -> Rules {
-        Rules {
-            rpm: self.rpm.or(others.rpm),
-            tpm: self.tpm.or(others.tpm),
-            rpd: self.rpd.or(others.rpd),
-            concurrency: self.concurrency.or(others.concurrency),
-        }
+        Rules { rpm: self.rpm.or(others.rpm), tpm: self.tpm.or(others.tpm), rpd: self.rpd.or(others.rpd), concurrency: self.concurrency.or(others.concurrency) }
     }
 }
 

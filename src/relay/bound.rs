@@ -1,21 +1,32 @@
 //! How much a request may cost before it has run, and what a short balance makes of it. Pure.
 
 use super::count;
-use crate::kernel::{Prices, Usage, Usd, money};
+use super::envelope::{Envelope, Wanted};
+use crate::kernel::{Prices, Usage, Usd};
 
 /// What an answer may have when neither the caller nor the model sets a limit.
-const DEFAULT_OUTPUT: u64 = 32_768;
+pub(super) const DEFAULT_OUTPUT: u64 = 32_768;
 /// More output than any model gives.
 const MOST_OUTPUT: u64 = 262_144;
 /// Fewer output tokens than this are not worth asking an upstream for.
 const FLOOR: u64 = 16;
 /// The most that an image, a sound or a file is taken to cost when only its reference is known.
 const MEDIA_BOUND: u64 = 50_000;
+/// The most tokens that a picture takes to make, previews on the way included.
+const IMAGE_OUTPUT: u64 = 7_000;
+/// The most tokens of sound for a character: a slow speaker.
+const SPEECH_OUTPUT: u64 = 8;
+/// A second of sound never has fewer bytes: a telephone's quality.
+const BYTES_PER_SECOND: u64 = 1_000;
+/// The most words that are spoken in a second, in tokens.
+const HEARD_PER_SECOND: u64 = 10;
+/// What a transcription may have beside the words that were spoken.
+const HEARD_BESIDE: u64 = 512;
 
 /// What is known of a request before it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// Bytes of the whole body: a token never has less than one.
+    /// Bytes of what the model reads: a token never has less than one.
     pub bytes: usize,
     /// Parts whose tokens cannot be told from their bytes.
     pub media_parts: u64,
@@ -25,9 +36,30 @@ pub struct Size {
     pub model_cap: Option<u64>,
     /// How many choices.
     pub choices: u64,
+    /// How many searches it may set off.
+    pub searches: u64,
+    /// It asks for an hour in the upstream's cache.
+    pub hour: bool,
+    /// What it asks for beside tokens of text.
+    pub wanted: Wanted,
 }
 
 impl Size {
+    /// Of a request with this body, for a model with this limit.
+    pub fn of(envelope: &Envelope, body: &[u8], model_cap: Option<u64>) -> Self {
+        let bytes = envelope.form().map_or(body.len(), |form| body.len().saturating_sub(form.file_bytes()));
+        Self {
+            bytes,
+            media_parts: envelope.media_parts,
+            output_cap: envelope.output_cap,
+            model_cap: model_cap.filter(|_| envelope.output_cap != Some(0)),
+            choices: envelope.choices,
+            searches: envelope.searches,
+            hour: memchr::memmem::find(body, b"\"1h\"").is_some(),
+            wanted: envelope.wanted,
+        }
+    }
+
     /// The output tokens that each choice can have.
     fn cap(&self) -> u64 {
         match (self.output_cap, self.model_cap) {
@@ -47,21 +79,45 @@ impl Size {
         self.output(self.cap())
     }
 
-    /// The output tokens at which an upstream is taken to have lost its measure. When nobody set a limit, that is not the size that was held
-    /// for, which is only usual, but more than any model gives.
-    pub fn output_limit(&self) -> u64 {
+    /// The output tokens at which a stream is cut: where the upstream has lost its measure of the cap that it was sent, or, when there was none to send,
+    /// where the cost reaches what is held.
+    pub fn output_limit(&self, prices: &Prices, held: Option<Usd>) -> u64 {
         let is_known = self.output_cap.is_some() || self.model_cap.is_some();
-        self.output(if is_known { self.cap() } else { MOST_OUTPUT })
+        if is_known {
+            return self.output(self.cap());
+        }
+        let covered = held.and_then(|held| prices.affordable_output(held, &self.most(count::estimate(self.bytes), 0)));
+        covered.unwrap_or(u64::MAX).clamp(self.output(self.floor()), self.output(MOST_OUTPUT))
     }
 
     fn output(&self, per_choice: u64) -> u64 {
         per_choice.saturating_mul(self.choices)
     }
 
+    /// The most that is used when the input has `input` tokens and the answer `output`.
+    fn most(&self, input: u64, output: u64) -> Usage {
+        let audio_seconds = self.wanted.audio_bytes / BYTES_PER_SECOND + u64::from(self.wanted.audio_bytes > 0);
+        let heard = if audio_seconds > 0 { audio_seconds.saturating_mul(HEARD_PER_SECOND).saturating_add(HEARD_BESIDE) } else { 0 };
+        let (input, cache_write_1h) = if self.hour { (0, input) } else { (input, 0) };
+        Usage {
+            input,
+            cache_write_1h,
+            output: output.saturating_add(heard),
+            audio_input: audio_seconds.saturating_mul(crate::kernel::pricing::TOKENS_PER_SECOND),
+            audio_ms: audio_seconds.saturating_mul(1_000),
+            images: self.wanted.images,
+            image_output: self.wanted.images.saturating_mul(IMAGE_OUTPUT),
+            characters: self.wanted.characters,
+            audio_output: self.wanted.characters.saturating_mul(SPEECH_OUTPUT),
+            searches: self.searches,
+            ..Usage::default()
+        }
+    }
+
     /// The worst case, from the bytes alone: cheap to know, and more than the request can cost.
     pub fn worst_case(&self, prices: &Prices) -> Usd {
         let input = (self.bytes as u64).saturating_add(self.media_parts.saturating_mul(MEDIA_BOUND));
-        money::cost(&[(input, prices.dearest_input()), (self.output_cap(), prices.output)])
+        prices.ceiling(&self.most(input, self.output_cap()))
     }
 
     /// Less than this on the balance, and there is no use in looking closer.
@@ -74,21 +130,20 @@ impl Size {
         prices.cost(Usage { input: count::estimate(self.bytes), ..Usage::default() })
     }
 
+    /// About how many tokens it will use, for limits on tokens.
+    pub fn tokens_estimate(&self) -> u64 {
+        count::estimate(self.bytes).saturating_add(self.output_cap.map_or(0, |cap| self.output(cap)).min(self.output_cap()))
+    }
+
     /// Given `held` of the money and the counted `input` tokens: whether the request can go as it is, with less output, or
     /// not at all.
     pub fn fit(&self, prices: &Prices, held: Usd, input: u64) -> Fit {
-        let dearest = prices.dearest_input();
-        if money::cost(&[(input, dearest), (self.output_cap(), prices.output)]) <= held {
+        if prices.ceiling(&self.most(input, self.output_cap())) <= held {
             return Fit::AsAsked;
         }
-        // In nano-dollars times a million, so that nothing is rounded before the division.
-        let left = i128::from(held.0) * 1_000_000 - i128::from(input) * i128::from(dearest.0);
-        let per_token = i128::from(prices.output.0) * i128::from(self.choices);
-        if left < 0 || per_token == 0 {
-            return Fit::TooLittle;
-        }
-        let affordable = u64::try_from(left / per_token).unwrap_or(u64::MAX);
-        if affordable < self.floor() { Fit::TooLittle } else { Fit::Lowered(affordable.min(self.cap())) }
+        let Some(affordable) = prices.affordable_output(held, &self.most(input, 0)) else { return Fit::TooLittle };
+        let each = affordable / self.choices.max(1);
+        if self.cap() == 0 || each < self.floor() { Fit::TooLittle } else { Fit::Lowered(each.min(self.cap())) }
     }
 }
 
@@ -106,13 +161,13 @@ pub enum Fit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Price;
+    use crate::kernel::{Price, money};
 
     const PRICES: Prices =
         Prices { input: Price(1_000_000_000), output: Price(10_000_000_000), cached_input: Price(500_000_000), cache_write: Price(1_250_000_000), rare: None };
 
     fn size() -> Size {
-        Size { bytes: 1000, media_parts: 0, output_cap: Some(1000), model_cap: None, choices: 1 }
+        Size { bytes: 1000, media_parts: 0, output_cap: Some(1000), model_cap: None, choices: 1, searches: 0, hour: false, wanted: Wanted::default() }
     }
 
     #[test]
@@ -139,11 +194,15 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_limit_may_be_longer_than_what_was_held_for() {
-        assert_eq!(Size { choices: 2, ..size() }.output_limit(), 2000);
-        assert_eq!(Size { output_cap: None, model_cap: Some(10), ..size() }.output_limit(), 10);
+    fn an_answer_without_a_limit_is_cut_where_the_hold_ends() {
+        assert_eq!(Size { choices: 2, ..size() }.output_limit(&PRICES, None), 2000);
+        assert_eq!(Size { output_cap: None, model_cap: Some(10), ..size() }.output_limit(&PRICES, None), 10);
         let unlimited = Size { output_cap: None, ..size() };
-        assert!(unlimited.output_limit() > unlimited.output_cap());
+        let held = unlimited.worst_case(&PRICES);
+        let limit = unlimited.output_limit(&PRICES, Some(held));
+        assert!(limit >= unlimited.output_cap());
+        let cost = |output| money::cost(&[(count::estimate(unlimited.bytes), PRICES.dearest_input()), (output, PRICES.output)]);
+        assert!(cost(limit) <= held && cost(limit + 1) > held);
     }
 
     #[test]

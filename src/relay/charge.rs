@@ -2,25 +2,86 @@
 //! panic) has it settled all the same, on a task that a shutdown waits for.
 
 use super::Relay;
+use super::bound::Size;
 use super::count;
-use super::dialect::openai_chat::{self, ChatRequest};
+use super::dialect::canonical::{Request, Unfit};
+use super::dialect::{self, Dialect};
+use super::envelope::Envelope;
+use super::operation::{Operation, Tongue};
+use super::route::Decision;
+use crate::channels::{self, Channel};
 use crate::failpoint;
 use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::ledger::{self, Hold, LedgerError};
+use crate::limits::Permit;
 use crate::usage::{Outcome, Record};
 use bytes::Bytes;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What does not change while a request runs.
 pub(super) struct Call {
     pub(super) id: Id,
     pub(super) user: Id,
     pub(super) key: Id,
-    pub(super) request: ChatRequest,
+    pub(super) envelope: Envelope,
+    pub(super) content_type: String,
     pub(super) body: Bytes,
     pub(super) prices: Prices,
+    pub(super) size: Size,
     pub(super) started_ms: i64,
+    /// Headers of the caller's that an upstream of the same dialect gets to see.
+    pub(super) betas: Vec<(axum::http::HeaderName, axum::http::HeaderValue)>,
+    /// A Gemini stream is wanted as one JSON array.
+    pub(super) array: bool,
+    /// The request in the form between the dialects, once somebody needed it.
+    canonical: OnceLock<Result<Arc<Request>, Unfit>>,
+}
+
+/// What a [`Call`] is made from.
+pub(super) struct CallParts {
+    pub(super) id: Id,
+    pub(super) user: Id,
+    pub(super) key: Id,
+    pub(super) envelope: Envelope,
+    pub(super) content_type: String,
+    pub(super) body: Bytes,
+    pub(super) prices: Prices,
+    pub(super) size: Size,
+    pub(super) started_ms: i64,
+    pub(super) betas: Vec<(axum::http::HeaderName, axum::http::HeaderValue)>,
+    pub(super) array: bool,
+}
+
+impl From<CallParts> for Call {
+    fn from(parts: CallParts) -> Self {
+        let CallParts { id, user, key, envelope, content_type, body, prices, size, started_ms, betas, array } = parts;
+        Self { id, user, key, envelope, content_type, body, prices, size, started_ms, betas, array, canonical: OnceLock::new() }
+    }
+}
+
+impl Call {
+    /// In whose words its errors are told.
+    pub(super) fn tongue(&self) -> Tongue {
+        self.envelope.operation.tongue()
+    }
+
+    /// The request in the form between the dialects.
+    ///
+    /// # Errors
+    /// When it has something that no other dialect can say.
+    pub(super) fn canonical(&self, dialect: Dialect) -> Result<Arc<Request>, Unfit> {
+        let parse = || dialect::parse_request(dialect, &self.body, &self.envelope.model, self.envelope.stream).map(Arc::new);
+        self.canonical.get_or_init(parse).clone()
+    }
+
+    /// The input tokens, counted.
+    pub(super) fn count_input(&self) -> u64 {
+        let texts = self.envelope.texts(&self.body);
+        let is_chat = matches!(self.envelope.operation, Operation::Generate(_));
+        let turns = if is_chat { self.envelope.turns } else { 0 };
+        count::input(&self.envelope.model, texts.iter().map(AsRef::as_ref), turns, self.envelope.media_parts)
+    }
 }
 
 /// What a request used.
@@ -29,8 +90,20 @@ pub(super) enum Used {
     Nothing,
     /// What the upstream reported.
     Reported(Usage),
-    /// Not reported: the input is counted, and the output from the text that was delivered.
-    Delivered(String),
+    /// Not reported, or not all of it: the input is counted, and the output from the text that was delivered.
+    Delivered {
+        /// The text.
+        text: String,
+        /// What the upstream did report.
+        told: Usage,
+    },
+    /// From the response cache: this share of what it once used, in millionths.
+    Again {
+        /// What it used when an upstream answered it.
+        usage: Usage,
+        /// The share that is charged.
+        millionths: u64,
+    },
 }
 
 /// How a request ended.
@@ -41,12 +114,28 @@ pub(super) struct Ending {
     pub(super) error: Option<String>,
 }
 
+/// What a settled request came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    /// What was charged.
+    pub(super) charge: ledger::Charge,
+    /// What it was charged for.
+    pub(super) usage: Usage,
+}
+
 /// A request that is being served.
 pub(super) struct Charge {
     relay: Relay,
     pub(super) call: Arc<Call>,
     hold: Option<Hold>,
-    pub(super) channel: Option<Id>,
+    /// Who answers, or was tried last, and the upstream's name of the model there.
+    pub(super) serving: Option<(Arc<Channel>, String)>,
+    /// The place that the request takes on its channel.
+    pub(super) way: Option<channels::Permit>,
+    /// The place that the request takes in the limits of its key and its customer.
+    pub(super) permit: Permit,
+    /// Who was tried, and why.
+    pub(super) decision: Decision,
     pub(super) first_byte_ms: Option<i64>,
     /// The most output tokens that the upstream was asked for, all choices together.
     pub(super) output_cap: u64,
@@ -57,8 +146,10 @@ pub(super) struct Charge {
 
 impl Charge {
     /// Takes charge of a hold; none when the model costs nothing.
-    pub(super) fn new(relay: Relay, call: Arc<Call>, hold: Option<Hold>, output_cap: u64) -> Self {
-        Self { relay, call, hold, channel: None, first_byte_ms: None, output_cap, dispatched: false, settled: false }
+    pub(super) fn new(relay: Relay, call: Arc<Call>, hold: Option<Hold>, permit: Permit) -> Self {
+        let output_cap = call.size.output_limit(&call.prices, hold.as_ref().map(|hold| hold.amount));
+        let (serving, way, decision) = (None, None, Decision::default());
+        Self { relay, call, hold, serving, way, permit, decision, first_byte_ms: None, output_cap, dispatched: false, settled: false }
     }
 
     /// The relay that serves it.
@@ -74,7 +165,7 @@ impl Charge {
     /// Writes down what the request has cost so far, in case the node dies.
     pub(super) fn checkpoint(&self, usage: Usage) {
         if let Some(hold) = &self.hold {
-            self.relay.meter.checkpoint(hold.id, self.call.prices.cost(usage));
+            self.relay.meter.checkpoint(hold.id, self.call.prices.charge(&usage));
         }
     }
 
@@ -82,7 +173,7 @@ impl Charge {
     ///
     /// # Errors
     /// The ledger's; recovery then settles.
-    pub(super) fn settle(mut self, ending: Ending) -> impl Future<Output = Result<ledger::Charge, LedgerError>> + Send + use<> {
+    pub(super) fn settle(mut self, ending: Ending) -> impl Future<Output = Result<Settled, LedgerError>> + Send + use<> {
         // On a task of its own, and begun here: a client that leaves before or while somebody waits for it must not stop it.
         let settlement = self.settlement();
         let running = self.relay.tasks.spawn(settlement.run(ending));
@@ -91,7 +182,16 @@ impl Charge {
 
     fn settlement(&mut self) -> Settlement {
         self.settled = true;
-        Settlement { relay: self.relay.clone(), call: Arc::clone(&self.call), hold: self.hold.take(), channel: self.channel, first_byte_ms: self.first_byte_ms }
+        Settlement {
+            relay: self.relay.clone(),
+            call: Arc::clone(&self.call),
+            hold: self.hold.take(),
+            serving: self.serving.take(),
+            way: self.way.take(),
+            permit: std::mem::take(&mut self.permit),
+            decision: std::mem::take(&mut self.decision),
+            first_byte_ms: self.first_byte_ms,
+        }
     }
 }
 
@@ -100,7 +200,7 @@ impl Drop for Charge {
         if self.settled {
             return;
         }
-        let used = if self.dispatched { Used::Delivered(String::new()) } else { Used::Nothing };
+        let used = if self.dispatched { Used::Delivered { text: String::new(), told: Usage::default() } } else { Used::Nothing };
         self.abandon(Ending { outcome: Outcome::ClientGone, status: 499, used, error: None });
     }
 }
@@ -122,26 +222,39 @@ struct Settlement {
     relay: Relay,
     call: Arc<Call>,
     hold: Option<Hold>,
-    channel: Option<Id>,
+    serving: Option<(Arc<Channel>, String)>,
+    way: Option<channels::Permit>,
+    permit: Permit,
+    decision: Decision,
     first_byte_ms: Option<i64>,
 }
 
 impl Settlement {
-    async fn run(self, ending: Ending) -> Result<ledger::Charge, LedgerError> {
+    async fn run(self, ending: Ending) -> Result<Settled, LedgerError> {
         let call = &self.call;
-        let (usage, counted) = match ending.used {
-            Used::Nothing => (Usage::default(), false),
-            Used::Reported(usage) => (usage, false),
-            Used::Delivered(text) => (count_delivered(Arc::clone(call), text).await, true),
+        let prices = &call.prices;
+        let (usage, counted, cost) = match ending.used {
+            Used::Nothing => (Usage::default(), false, Usd::ZERO),
+            Used::Reported(usage) => (usage, false, prices.charge(&usage)),
+            Used::Delivered { text, told } => {
+                let usage = count_delivered(Arc::clone(call), text, told).await;
+                // The price of a request is for an answer.
+                let cost = if self.first_byte_ms.is_some() { prices.charge(&usage) } else { prices.cost(usage) };
+                (usage, true, cost)
+            }
+            Used::Again { usage, millionths } => (usage, false, share(prices.charge(&usage), millionths)),
         };
-        let cost = call.prices.cost(usage);
+        // The channel is free again before the books are written.
+        drop(self.way);
+        self.permit.finish(usage.all_input().saturating_add(usage.all_output()));
+        let upstream = self.serving.as_ref().map(|(channel, model)| (channel.id, model));
         let record = Record {
             id: call.id,
             user: call.user,
             key: call.key,
-            channel: self.channel,
-            model: call.request.model.clone(),
-            streamed: call.request.stream,
+            channel: upstream.map(|(id, _)| id),
+            model: call.envelope.model.clone(),
+            streamed: call.envelope.stream,
             status: ending.status,
             outcome: ending.outcome,
             usage,
@@ -151,38 +264,43 @@ impl Settlement {
             error: ending.error,
         };
         failpoint::reach("capture");
-        match self.hold {
+        let charge = match self.hold {
             Some(hold) => {
                 let charge = self.relay.meter.settle(hold, cost, Some(record)).await?;
                 failpoint::reach("capture_committed");
-                Ok(charge)
+                charge
             }
             None => {
                 debug_assert!(cost == Usd::ZERO, "only what costs nothing runs without a hold");
                 self.relay.meter.note(record).await?;
-                Ok(ledger::Charge::default())
+                ledger::Charge::default()
             }
-        }
+        };
+        drop(self.permit);
+        Ok(Settled { charge, usage })
     }
 }
 
-/// Counts a request here. Off the async threads: a long conversation takes milliseconds.
-async fn count_delivered(call: Arc<Call>, delivered: String) -> Usage {
-    // Should the tokenizer fail, an estimate is charged: an answer that was delivered is not free.
-    let estimate = Usage { input: count::estimate(call.body.len()), output: count::estimate(delivered.len()), ..Usage::default() };
-    let count = move || {
-        let input = count_input(&call.request, &call.body);
-        Usage { input, output: count::text(&call.request.model, &delivered), ..Usage::default() }
-    };
-    tokio::task::spawn_blocking(count).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "tokens could not be counted and were estimated");
-        estimate
-    })
+/// A share of an amount, rounded up.
+fn share(amount: Usd, millionths: u64) -> Usd {
+    let product = i128::from(amount.0) * i128::from(millionths);
+    Usd(i64::try_from((product + 999_999) / 1_000_000).unwrap_or(i64::MAX))
 }
 
-/// The input tokens of a request, counted.
-pub(super) fn count_input(request: &ChatRequest, body: &[u8]) -> u64 {
-    let (mut texts, messages) = openai_chat::input_texts(request.messages(body));
-    texts.extend(request.definitions(body).map(|json| String::from_utf8_lossy(json)));
-    count::input(&request.model, texts.iter().map(AsRef::as_ref), messages, request.media_parts)
+/// Counts a request here, beside what was told. Off the async threads: a long conversation takes milliseconds.
+async fn count_delivered(call: Arc<Call>, delivered: String, told: Usage) -> Usage {
+    // Should the tokenizer fail, an estimate is charged: an answer that was delivered is not free.
+    let estimate = (count::estimate(call.body.len()), count::estimate(delivered.len()));
+    let count = move || {
+        let input = if told.all_input() > 0 { 0 } else { call.count_input() };
+        (input, count::text(&call.envelope.model, &delivered))
+    };
+    let (input, output) = tokio::task::spawn_blocking(count).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "tokens could not be counted and were estimated");
+        estimate
+    });
+    let input = if told.all_input() > 0 { told.input } else { input };
+    // What the upstream said it thought is inside what it made, or was never said.
+    let output = output.saturating_sub(told.reasoning).max(told.output);
+    Usage { input, output, ..told }
 }

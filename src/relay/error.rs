@@ -1,8 +1,10 @@
 //! What a caller of `/v1` is told when something is wrong: the case, its status, and its rendering in the caller's dialect.
 //! Nothing internal is in it; the request id ties it to the log.
 
+use super::dialect::canonical::Unfit;
+use super::operation::Tongue;
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 /// An answer that is an error.
@@ -20,11 +22,13 @@ pub struct ApiError {
     pub message: String,
     /// Seconds after which trying again makes sense.
     pub retry_after: Option<u32>,
+    /// What else the answer carries, such as the state of a limit.
+    pub headers: HeaderMap,
 }
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, code: Option<&'static str>, message: impl Into<String>) -> Self {
-        Self { status, kind, code, param: None, message: message.into(), retry_after: None }
+        Self { status, kind, code, param: None, message: message.into(), retry_after: None, headers: HeaderMap::new() }
     }
 
     /// No key, an unknown one, or one that may not be used. One text for all, so that nobody learns which keys exist.
@@ -38,6 +42,18 @@ impl ApiError {
         let mut error = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", None, message);
         error.param = param.into().map(str::to_owned);
         error
+    }
+
+    /// The request itself is wrong in this field.
+    pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", None, message);
+        error.param = (!field.is_empty()).then(|| field.to_owned());
+        error
+    }
+
+    /// No provider of the model has words for what is asked.
+    pub fn unfit(unfit: Unfit) -> Self {
+        Self { code: Some("unsupported_parameter"), ..Self::invalid_field(&unfit.field, unfit.message) }
     }
 
     /// The body is larger than `limit` bytes.
@@ -67,6 +83,13 @@ impl ApiError {
     pub fn account_budget(left: &str) -> Self {
         let message = format!("This account has {left} of its budget left, which does not cover this request. Raise the budget or wait for the next period.");
         Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient_quota", Some("account_budget_exhausted"), message)
+    }
+
+    /// The budget of a day, a week or a month is out: it comes back by itself.
+    pub fn period_budget(whose: &str, period: &str, left: &str, retry_after: u32) -> Self {
+        let message =
+            format!("The budget of {whose} has {left} left for {period}, which does not cover this request. Wait for the next period, or raise the budget.");
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some("key_period_budget_exhausted"), message) }
     }
 
     /// No such model.
@@ -147,16 +170,51 @@ impl ApiError {
         }
     }
 
-    /// `{"error":{"message","type","param","code"}}`
-    pub fn to_openai_json(&self) -> String {
-        json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}).to_string()
+    /// Anthropic's `type`.
+    fn anthropic_kind(&self) -> &'static str {
+        match (self.status.as_u16(), self.code) {
+            (402, _) => "billing_error",
+            (413, _) => "request_too_large",
+            (404, _) => "not_found_error",
+            (504, _) => "timeout_error",
+            (503, _) => "overloaded_error",
+            _ => self.kind,
+        }
     }
 
-    /// The whole HTTP answer in OpenAI's dialect.
-    pub fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.to_openai_json()));
+    /// Google's `status` (<https://cloud.google.com/apis/design/errors>).
+    fn google_status(&self) -> &'static str {
+        match self.status.as_u16() {
+            400 | 405 | 413 => "INVALID_ARGUMENT",
+            401 => "UNAUTHENTICATED",
+            402 => "FAILED_PRECONDITION",
+            403 => "PERMISSION_DENIED",
+            404 => "NOT_FOUND",
+            408 | 504 => "DEADLINE_EXCEEDED",
+            429 => "RESOURCE_EXHAUSTED",
+            503 => "UNAVAILABLE",
+            _ => "INTERNAL",
+        }
+    }
+
+    /// The body in the caller's dialect.
+    pub fn to_json(&self, tongue: Tongue, request_id: &str) -> String {
+        match tongue {
+            Tongue::OpenAi => json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}),
+            Tongue::Anthropic => {
+                json!({"type": "error", "error": {"type": self.anthropic_kind(), "message": self.message}, "request_id": request_id})
+            }
+            Tongue::Gemini => json!({"error": {"code": self.status.as_u16(), "message": self.message, "status": self.google_status()}}),
+        }
+        .to_string()
+    }
+
+    /// The whole HTTP answer in the caller's dialect.
+    pub fn into_response(self, tongue: Tongue, request_id: &str) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.to_json(tongue, request_id)));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        headers.extend(self.headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -10,18 +10,25 @@ mod auth;
 pub mod billing;
 mod body;
 mod bound;
+pub mod calls;
 mod charge;
-pub mod chat;
 mod count;
 pub mod dialect;
 mod dispatch;
+pub mod envelope;
 mod error;
+mod flow;
 pub mod models;
+mod operation;
+mod pipeline;
 pub mod report;
-mod scan;
+mod route;
+pub mod scan;
 mod stream;
+mod whole;
 
 pub use error::ApiError;
+pub use operation::{Operation, Tongue};
 
 use crate::kernel::{Id, Kit};
 use crate::ledger::{Books, Meter};
@@ -45,6 +52,10 @@ pub const COST: HeaderName = HeaderName::from_static("x-farebox-cost-usd");
 pub struct RelayConfig {
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// How many times a request is sent to upstreams before it fails.
+    pub attempts: usize,
+    /// After so long no further upstream is tried.
+    pub total_timeout: Duration,
     /// From the request's last byte to the answer's first.
     pub first_byte_timeout: Duration,
     /// Between two bytes of an answer.
@@ -115,14 +126,29 @@ fn with_request_id(mut response: Response<Body>, id: Id) -> Response<Body> {
     response
 }
 
+/// In whose words a caller is told of a path that does not exist.
+fn tongue_of(path: &str) -> Tongue {
+    if path.starts_with("/v1beta") {
+        Tongue::Gemini
+    } else if path.starts_with("/v1/messages") {
+        Tongue::Anthropic
+    } else {
+        Tongue::OpenAi
+    }
+}
+
+/// An error on a path that reaches no upstream.
+fn refusal(relay: &Relay, tongue: Tongue, error: ApiError) -> Response<Body> {
+    let id = relay.kit.ids.next();
+    with_request_id(error.into_response(tongue, &id.to_string()), id)
+}
+
 /// Answers a path under `/v1` that does not exist.
 pub async fn unknown_url(State(relay): State<Relay>, method: Method, OriginalUri(uri): OriginalUri) -> Response<Body> {
-    let error = ApiError::unknown_url(method.as_str(), uri.path());
-    with_request_id(error.into_response(), relay.kit.ids.next())
+    refusal(&relay, tongue_of(uri.path()), ApiError::unknown_url(method.as_str(), uri.path()))
 }
 
 /// Answers a method that a path under `/v1` does not have.
 pub async fn wrong_method(State(relay): State<Relay>, method: Method, OriginalUri(uri): OriginalUri) -> Response<Body> {
-    let error = ApiError::wrong_method(method.as_str(), uri.path());
-    with_request_id(error.into_response(), relay.kit.ids.next())
+    refusal(&relay, tongue_of(uri.path()), ApiError::wrong_method(method.as_str(), uri.path()))
 }

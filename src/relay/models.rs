@@ -35,10 +35,11 @@ fn object(model: &Model) -> Value {
 }
 
 pub(super) fn respond(relay: &Relay, answer: Result<String, ApiError>) -> Response<Body> {
-    let response = answer.map_or_else(ApiError::into_response, |text| {
+    let id = relay.kit.ids.next();
+    let plain = |text| {
         let mut response = Response::new(Body::from(text));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
-    });
-    with_request_id(response, relay.kit.ids.next())
+    };
+    with_request_id(answer.map_or_else(|error| error.into_response(super::Tongue::OpenAi, &id.to_string()), plain), id)
 }

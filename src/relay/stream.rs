@@ -1,16 +1,18 @@
 //! A stream on its way to the client. The body is polled by the connection itself, so no event waits for another task; the end
-//! ([DONE], and the usage chunk for those who asked) waits until the charge is durable. When the client goes away the
+//! ([DONE], `message_stop`, `response.completed` and what belongs to them) waits until the charge is durable. When the client goes away the
 //! body is dropped, and what had been delivered is charged.
 
-use super::charge::{Charge, Ending, Used};
+use super::charge::{Charge, Ending, Settled, Used};
 use super::count;
 use super::error::ApiError;
-use super::scan::{self, Scanner};
+use super::flow::{Flow, Taken};
+use super::report;
+use crate::channels::Verdict;
 use crate::failpoint;
 use crate::kernel::Usage;
-use crate::ledger::{self, LedgerError};
+use crate::ledger::LedgerError;
 use crate::usage::Outcome;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame};
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,60 +27,24 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const CAP_GRACE: u64 = 64;
 /// The longest answer, in bytes of text: more than any model gives, and would be memory without bound.
 const MAX_TEXT: usize = 64 * 1024 * 1024;
-/// Delivered events are reduced to their text when they pass this many bytes.
-const REDUCE_AT: usize = 64 * 1024;
 
-type Settling = Pin<Box<dyn Future<Output = Result<ledger::Charge, LedgerError>> + Send>>;
+type Settling = Pin<Box<dyn Future<Output = Result<Settled, LedgerError>> + Send>>;
 
 enum State {
     /// Passing events on.
     Flowing,
-    /// The upstream is done; the charge is being made durable, then these bytes end the stream.
-    Settling(Settling, Bytes),
+    /// The upstream is done; the charge is being made durable, then the end of the stream follows, or the error that broke it off.
+    Settling(Settling, Option<ApiError>),
     /// Nothing more.
     Ended,
-}
-
-/// What was delivered, in case it has to be counted.
-#[derive(Default)]
-struct Delivered {
-    events: Vec<u8>,
-    text: String,
-    count: u64,
-}
-
-impl Delivered {
-    fn add(&mut self, events: &[u8], count: u64) {
-        self.events.extend_from_slice(events);
-        self.count += count;
-        if self.events.len() > REDUCE_AT {
-            self.reduce();
-        }
-    }
-
-    fn reduce(&mut self) {
-        scan::append_text(&self.events, &mut self.text);
-        self.events.clear();
-    }
-
-    fn count_text(&mut self, model: &str) -> u64 {
-        self.reduce();
-        count::text(model, &self.text)
-    }
-
-    fn take_text(&mut self) -> String {
-        self.reduce();
-        std::mem::take(&mut self.text)
-    }
 }
 
 /// The body of a streamed answer.
 pub(super) struct StreamBody {
     upstream: Pin<Box<reqwest::Body>>,
     first: Option<Bytes>,
-    scanner: Scanner,
+    flow: Flow,
     charge: Option<Charge>,
-    delivered: Delivered,
     /// How many events make it worth counting whether the cap was kept.
     review_at: u64,
     state: State,
@@ -91,17 +57,17 @@ pub(super) struct StreamBody {
 }
 
 impl StreamBody {
-    pub(super) fn new(charge: Charge, response: reqwest::Response, first: Bytes) -> Self {
+    pub(super) fn new(charge: Charge, response: reqwest::Response, first: Bytes, flow: Flow) -> Self {
         let config = &charge.relay().config;
         let now = Instant::now();
-        let (idle_timeout, checkpoint_every) = (config.idle_timeout, config.checkpoint_every);
+        let own = charge.serving.as_ref().and_then(|(channel, _)| channel.options.idle_timeout);
+        let (idle_timeout, checkpoint_every) = (own.unwrap_or(config.idle_timeout), config.checkpoint_every);
         let review_at = charge.output_cap.saturating_add(CAP_GRACE);
         Self {
             upstream: Box::pin(reqwest::Body::from(response)),
             first: Some(first),
-            scanner: Scanner::new(charge.call.request.include_usage),
+            flow,
             charge: Some(charge),
-            delivered: Delivered::default(),
             review_at,
             state: State::Flowing,
             idle_timeout,
@@ -113,71 +79,69 @@ impl StreamBody {
         }
     }
 
+    /// What to charge for: the report, when it can be true of what was asked, else what was delivered.
     fn used(&mut self) -> Used {
-        match self.scanner.usage {
-            Some(tokens) => Used::Reported(tokens),
-            None => Used::Delivered(self.delivered.take_text()),
+        let bound = self.charge.as_ref().map(|charge| charge.call.report_bound(charge.output_cap)).unwrap_or_default();
+        match self.flow.reported() {
+            Some(usage) if report::plausible(&usage, bound) => Used::Reported(usage),
+            Some(_) => Used::Delivered { text: self.flow.take_text(), told: Usage::default() },
+            None => {
+                let told = self.flow.told();
+                let told = if report::plausible(&told, bound) { told } else { Usage::default() };
+                Used::Delivered { text: self.flow.take_text(), told }
+            }
         }
     }
 
     /// The stream is over: settle, then send its end.
-    fn finish(&mut self, broken: Option<String>, tail: Bytes) {
+    fn finish(&mut self, broken: Option<(String, ApiError)>) {
         let used = self.used();
-        let Some(charge) = self.charge.take() else { return };
-        let outcome = if broken.is_some() { Outcome::UpstreamError } else { Outcome::Complete };
-        if let Some(why) = &broken {
+        let Some(mut charge) = self.charge.take() else { return };
+        let (outcome, why, error) = match broken {
+            Some((why, error)) => (Outcome::UpstreamError, Some(why), Some(error)),
+            None => (Outcome::Complete, None, None),
+        };
+        if let Some(why) = &why {
             tracing::warn!(request = %charge.call.id, why, "a stream broke after its first byte");
         }
-        let ending = Ending { outcome, status: 200, used, error: broken };
-        self.state = State::Settling(Box::pin(charge.settle(ending)), tail);
-    }
-
-    fn complete(&mut self) {
-        const DONE: &[u8] = b"data: [DONE]\n\n";
-        let tail = match self.scanner.kept_back.take() {
-            Some(usage) => {
-                let mut tail = BytesMut::from(&usage[..]);
-                tail.extend_from_slice(DONE);
-                tail.freeze()
-            }
-            None => Bytes::from_static(DONE),
-        };
-        self.finish(None, tail);
+        if let Some(way) = &mut charge.way {
+            way.report(if why.is_some() { Verdict::Broken } else { Verdict::Ok }, None);
+        }
+        let ending = Ending { outcome, status: 200, used, error: why };
+        self.state = State::Settling(Box::pin(charge.settle(ending)), error);
     }
 
     fn break_off(&mut self, why: &str) {
-        self.finish(Some(why.to_owned()), error_event(&ApiError::stream_broke()));
+        self.finish(Some((why.to_owned(), ApiError::stream_broke())));
     }
 
     /// Takes a piece of the upstream's stream and returns what the client gets of it.
     fn take(&mut self, piece: Bytes) -> Bytes {
-        let passed = self.scanner.push(piece);
-        self.delivered.add(&passed.forward, passed.events);
-        if passed.done {
-            self.complete();
-        } else if let Some(broken) = passed.broken {
-            let why = self.scanner.why(broken);
+        let Taken { forward, done, broken } = self.flow.push(piece);
+        if done {
+            self.finish(None);
+        } else if let Some(why) = broken {
             self.break_off(&why);
-        } else if self.delivered.text.len() > MAX_TEXT {
+        } else if self.flow.text_len() > MAX_TEXT {
             self.break_off("an answer without end");
         } else if self.is_beyond_cap() {
             self.break_off("it gave more output than was asked for");
         } else {
             self.checkpoint();
         }
-        passed.forward
+        forward
     }
 
-    /// Whether the upstream ignores the output cap, as one does whose stream never ends. An event is usually a token, but may be less:
-    /// only when there are more events than tokens were asked for is the text counted.
+    /// Whether the upstream ignores the output cap, as one does whose stream never ends, or the cost has reached what is held. An event is usually a
+    /// token, but may be less: only when there are more events than tokens may come is the text counted.
     fn is_beyond_cap(&mut self) -> bool {
-        if self.delivered.count < self.review_at {
+        if self.flow.events() < self.review_at && (self.flow.text_len() as u64) / 64 < self.review_at {
             return false;
         }
         let Some(charge) = &self.charge else { return false };
-        let (model, cap) = (&charge.call.request.model, charge.output_cap);
-        let counted = self.delivered.count_text(model);
-        self.review_at = self.delivered.count + cap.saturating_sub(counted).max(CAP_GRACE);
+        let (model, cap) = (&charge.call.envelope.model, charge.output_cap);
+        let counted = self.flow.count_text(model);
+        self.review_at = self.flow.events().max(self.flow.text_len() as u64 / 64) + cap.saturating_sub(counted).max(CAP_GRACE);
         counted > cap.saturating_add(cap / 10).saturating_add(CAP_GRACE)
     }
 
@@ -190,8 +154,8 @@ impl StreamBody {
         }
         self.last_checkpoint = now;
         if let Some(charge) = &self.charge {
-            let input = count::estimate(charge.call.body.len());
-            charge.checkpoint(Usage { input, output: self.delivered.count, ..Usage::default() });
+            let input = count::estimate(charge.call.size.bytes);
+            charge.checkpoint(Usage { input, output: self.flow.events(), ..Usage::default() });
         }
         failpoint::reach("mid_stream");
     }
@@ -229,16 +193,15 @@ impl StreamBody {
                 Poll::Ready(Bytes::new())
             }
             Poll::Ready(None) => {
-                self.break_off("it ended without [DONE]");
+                match self.flow.end() {
+                    Ok(()) => self.finish(None),
+                    Err(why) => self.break_off(&why),
+                }
                 Poll::Ready(Bytes::new())
             }
             Poll::Pending => self.poll_silence(cx).map(Option::unwrap_or_default),
         }
     }
-}
-
-fn error_event(error: &ApiError) -> Bytes {
-    Bytes::from(format!("data: {}\n\n", error.to_openai_json()))
 }
 
 impl Body for StreamBody {
@@ -255,9 +218,14 @@ impl Body for StreamBody {
                         return Poll::Ready(Some(Ok(Frame::data(bytes))));
                     }
                 }
-                State::Settling(settling, tail) => {
+                State::Settling(settling, error) => {
                     let settled = ready!(settling.as_mut().poll(cx));
-                    let tail = if settled.is_ok() { std::mem::take(tail) } else { error_event(&ApiError::unavailable()) };
+                    let error = error.take();
+                    let tail = match (settled, error) {
+                        (Ok(_), Some(error)) => self.flow.fail(&error),
+                        (Ok(settled), None) => self.flow.finish(&settled),
+                        (Err(_), _) => self.flow.fail(&ApiError::unavailable()),
+                    };
                     self.state = State::Ended;
                     if !tail.is_empty() {
                         return Poll::Ready(Some(Ok(Frame::data(tail))));
@@ -271,6 +239,9 @@ impl Body for StreamBody {
 
 impl Drop for StreamBody {
     fn drop(&mut self) {
+        if self.charge.is_none() {
+            return;
+        }
         let used = self.used();
         if let Some(mut charge) = self.charge.take() {
             charge.abandon(Ending { outcome: Outcome::ClientGone, status: 200, used, error: None });

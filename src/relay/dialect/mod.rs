@@ -5,49 +5,44 @@
 //! `StreamRenderer`. The functions here choose among them.
 
 pub mod canonical;
-mod chat_text;
 pub mod custom;
 pub mod data_url;
 pub mod fields;
 pub mod models;
-pub mod openai_answer;
-pub mod openai_chat;
 pub mod sse;
 
-use canonical::Request;
-
-/// A way to ask a model for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Dialect {
-    /// OpenAI Chat Completions.
-    Chat,
-    /// OpenAI Responses.
-    Responses,
-    /// Anthropic Messages.
-    Messages,
-    /// Gemini `generateContent`.
-    Gemini,
-}
-
-impl Dialect {
-    /// All of them.
-    pub const ALL: [Dialect; 4] = [Dialect::Chat, Dialect::Responses, Dialect::Messages, Dialect::Gemini];
-
-    /// The word in the database and on forms.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Dialect::Chat => "chat",
-            Dialect::Responses => "responses",
-            Dialect::Messages => "messages",
-            Dialect::Gemini => "gemini",
-        }
-    }
-
-    /// From its word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dialect| dialect.word() == word)
+#[path = "stub.rs"]
+pub mod chat;
+#[path = "stub.rs"]
+pub mod messages;
+#[path = "stub.rs"]
+pub mod responses;
+pub mod gemini {
+    pub use super::chat::{StreamParser, StreamRenderer, parse_answer, render_answer, render_request};
+    pub fn parse_request(body: &[u8], _: &str, _: bool) -> Result<super::Request, super::Unfit> {
+        super::chat::parse_request(body)
     }
 }
+pub mod embed {
+    use super::canonical::{Broken, Unfit};
+    pub fn gemini_to_openai(_: &[u8], _: &str) -> Result<Vec<u8>, Unfit> {
+        Err(Unfit::new("", "stub"))
+    }
+    pub fn openai_to_gemini(_: &[u8], _: &str) -> Result<Vec<u8>, Unfit> {
+        Err(Unfit::new("", "stub"))
+    }
+    pub fn openai_answer_to_gemini(_: &[u8], _: bool) -> Result<Vec<u8>, Broken> {
+        Err(Broken::AbsurdUsage)
+    }
+    pub fn gemini_answer_to_openai(_: &[u8], _: &[u8], _: &str) -> Result<Vec<u8>, Broken> {
+        Err(Broken::AbsurdUsage)
+    }
+}
+
+use bytes::BytesMut;
+use canonical::{Answer, Broken, Event, Request, Unfit};
+
+pub use crate::channels::Dialect;
 
 /// What a rendered request needs to know of the upstream.
 #[derive(Clone, Copy, Debug)]
@@ -84,4 +79,168 @@ pub struct Closing<'a> {
     pub usage: crate::kernel::Usage,
     /// What it cost, in dollars, for a caller who asked (`"usage": {"include": true}`): written as `cost` into the usage object.
     pub cost: Option<&'a str>,
+}
+
+/// Reads a request in a dialect. `model` and `stream` are what Gemini has in its address.
+///
+/// # Errors
+/// A field that is wrong, or that no other dialect has words for.
+pub fn parse_request(dialect: Dialect, body: &[u8], model: &str, stream: bool) -> Result<Request, Unfit> {
+    match dialect {
+        Dialect::Chat => chat::parse_request(body),
+        Dialect::Responses => responses::parse_request(body),
+        Dialect::Messages => messages::parse_request(body),
+        Dialect::Gemini => gemini::parse_request(body, model, stream),
+    }
+}
+
+/// Writes a request in a dialect.
+///
+/// # Errors
+/// A field that this dialect has no words for.
+pub fn render_request(dialect: Dialect, request: &Request, target: &Target<'_>) -> Result<Vec<u8>, Unfit> {
+    match dialect {
+        Dialect::Chat => chat::render_request(request, target),
+        Dialect::Responses => responses::render_request(request, target),
+        Dialect::Messages => messages::render_request(request, target),
+        Dialect::Gemini => gemini::render_request(request, target),
+    }
+}
+
+/// Reads a whole answer in a dialect.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Broken> {
+    match dialect {
+        Dialect::Chat => chat::parse_answer(body),
+        Dialect::Responses => responses::parse_answer(body),
+        Dialect::Messages => messages::parse_answer(body),
+        Dialect::Gemini => gemini::parse_answer(body),
+    }
+}
+
+/// Writes a whole answer in a dialect.
+pub fn render_answer(dialect: Dialect, answer: &Answer, echo: &Echo, closing: &Closing<'_>) -> Vec<u8> {
+    match dialect {
+        Dialect::Chat => chat::render_answer(answer, echo, closing),
+        Dialect::Responses => responses::render_answer(answer, echo, closing),
+        Dialect::Messages => messages::render_answer(answer, echo, closing),
+        Dialect::Gemini => gemini::render_answer(answer, echo, closing),
+    }
+}
+
+/// Reads a stream in a dialect, event by event.
+pub enum StreamParser {
+    /// See [`chat`].
+    Chat(chat::StreamParser),
+    /// See [`responses`].
+    Responses(responses::StreamParser),
+    /// See [`messages`].
+    Messages(messages::StreamParser),
+    /// See [`gemini`].
+    Gemini(gemini::StreamParser),
+}
+
+impl StreamParser {
+    /// At the beginning of a stream.
+    pub fn new(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Chat => Self::Chat(chat::StreamParser::new()),
+            Dialect::Responses => Self::Responses(responses::StreamParser::new()),
+            Dialect::Messages => Self::Messages(messages::StreamParser::new()),
+            Dialect::Gemini => Self::Gemini(gemini::StreamParser::new()),
+        }
+    }
+
+    /// Reads the data of the next event.
+    ///
+    /// # Errors
+    /// When the stream cannot go on.
+    pub fn push(&mut self, data: &str, out: &mut Vec<Event>) -> Result<(), Broken> {
+        match self {
+            Self::Chat(parser) => parser.push(data, out),
+            Self::Responses(parser) => parser.push(data, out),
+            Self::Messages(parser) => parser.push(data, out),
+            Self::Gemini(parser) => parser.push(data, out),
+        }
+    }
+
+    /// Whether the upstream said that the stream is complete.
+    pub fn is_done(&self) -> bool {
+        match self {
+            Self::Chat(parser) => parser.is_done(),
+            Self::Responses(parser) => parser.is_done(),
+            Self::Messages(parser) => parser.is_done(),
+            Self::Gemini(parser) => parser.is_done(),
+        }
+    }
+
+    /// The stream is over.
+    ///
+    /// # Errors
+    /// When it ended before its end.
+    pub fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), Broken> {
+        match self {
+            Self::Chat(parser) => parser.finish(out),
+            Self::Responses(parser) => parser.finish(out),
+            Self::Messages(parser) => parser.finish(out),
+            Self::Gemini(parser) => parser.finish(out),
+        }
+    }
+}
+
+/// Writes a stream in a dialect, event by event.
+pub enum StreamRenderer {
+    /// See [`chat`].
+    Chat(chat::StreamRenderer),
+    /// See [`responses`].
+    Responses(responses::StreamRenderer),
+    /// See [`messages`].
+    Messages(messages::StreamRenderer),
+    /// See [`gemini`].
+    Gemini(gemini::StreamRenderer),
+}
+
+impl StreamRenderer {
+    /// At the beginning of a stream. `array`: a Gemini client wants one JSON array instead of events.
+    pub fn new(dialect: Dialect, array: bool, echo: Echo) -> Self {
+        match dialect {
+            Dialect::Chat => Self::Chat(chat::StreamRenderer::new(echo)),
+            Dialect::Responses => Self::Responses(responses::StreamRenderer::new(echo)),
+            Dialect::Messages => Self::Messages(messages::StreamRenderer::new(echo)),
+            Dialect::Gemini if array => Self::Gemini(gemini::StreamRenderer::array(echo)),
+            Dialect::Gemini => Self::Gemini(gemini::StreamRenderer::new(echo)),
+        }
+    }
+
+    /// Writes the next event.
+    pub fn push(&mut self, event: Event, out: &mut BytesMut) {
+        match self {
+            Self::Chat(renderer) => renderer.push(event, out),
+            Self::Responses(renderer) => renderer.push(event, out),
+            Self::Messages(renderer) => renderer.push(event, out),
+            Self::Gemini(renderer) => renderer.push(event, out),
+        }
+    }
+
+    /// Writes what says that the answer is complete.
+    pub fn finish(&mut self, closing: &Closing<'_>, out: &mut BytesMut) {
+        match self {
+            Self::Chat(renderer) => renderer.finish(closing, out),
+            Self::Responses(renderer) => renderer.finish(closing, out),
+            Self::Messages(renderer) => renderer.finish(closing, out),
+            Self::Gemini(renderer) => renderer.finish(closing, out),
+        }
+    }
+
+    /// Writes the error after which nothing follows.
+    pub fn fail(&mut self, kind: &str, code: &str, message: &str, out: &mut BytesMut) {
+        match self {
+            Self::Chat(renderer) => renderer.fail(kind, code, message, out),
+            Self::Responses(renderer) => renderer.fail(kind, code, message, out),
+            Self::Messages(renderer) => renderer.fail(kind, code, message, out),
+            Self::Gemini(renderer) => renderer.fail(kind, code, message, out),
+        }
+    }
 }

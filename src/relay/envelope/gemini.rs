@@ -1,0 +1,112 @@
+//! Gemini's requests: `generateContent` and the embedding calls. The model and whether a stream is asked for stand in the address.
+//! Format: <https://ai.google.dev/api/generate-content>. Google reads each name in camel and in snake case.
+
+use super::generate::{count, start_of};
+use super::json::{self, Reader};
+use super::{CapHome, Envelope, Needs, Spans, texts};
+use crate::relay::dialect::Dialect;
+use crate::relay::error::ApiError;
+use crate::relay::operation::Operation;
+use memchr::memmem;
+use std::ops::Range;
+
+/// The most candidates that Gemini gives.
+const MAX_CANDIDATES: u64 = 8;
+/// Searches that one request may set off.
+const SEARCHES: u64 = 10;
+
+pub(super) fn read(operation: Operation, model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError> {
+    json::check_model(model)?;
+    match operation {
+        Operation::Generate(Dialect::Gemini) => generate(model, stream, text),
+        _ => embed(operation, model, text),
+    }
+}
+
+fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError> {
+    const READ: [&str; 7] = ["contents", "tools", "generationConfig", "generation_config", "cachedContent", "cached_content", "systemInstruction"];
+    let reader = Reader::body(text, &READ)?;
+    for name in ["cachedContent", "cached_content"] {
+        reader.refuse(name, "send the whole conversation.")?;
+    }
+    let turns = turns(&reader)?;
+    let start = start_of(text);
+    let config = config(&reader, text, start)?;
+    let tools = reader.get("tools")?;
+    if let Some(tools) = tools
+        && let Some(name) = ["fileSearch", "file_search"].into_iter().find(|name| memmem::find(tools.get().as_bytes(), name.as_bytes()).is_some())
+    {
+        return Err(ApiError::invalid_field("tools", format!("The provider's tool '{name}' is not offered here.")));
+    }
+    let searching =
+        tools.is_some_and(|tools| ["googleSearch", "google_search"].iter().any(|name| memmem::find(tools.get().as_bytes(), name.as_bytes()).is_some()));
+    let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
+    let mut read = reader.ranges(&["systemInstruction", "system_instruction", "tools", "generationConfig", "generation_config"])?;
+    read.insert(0, turns.clone());
+    Ok(Envelope {
+        stream,
+        output_cap: config.cap,
+        choices: config.candidates,
+        include_usage: true,
+        media_parts,
+        turns: count(&text[turns.clone()]),
+        needs: Needs { tools: tools.is_some(), vision: media_parts > 0, json_schema: config.schema },
+        searches: if searching { SEARCHES } else { 0 },
+        spans: Spans { texts: read, turns, caps: config.caps, cap_home: Some(config.home), start, ..Spans::default() },
+        ..Envelope::new(Operation::Generate(Dialect::Gemini), model.to_owned())
+    })
+}
+
+/// `contents` is a list, or one turn alone.
+fn turns(reader: &Reader<'_>) -> Result<Range<usize>, ApiError> {
+    let raw = reader.must("contents")?;
+    if raw.get().starts_with('{') { Ok(reader.range(raw)) } else { reader.turns("contents") }
+}
+
+struct Config {
+    cap: Option<u64>,
+    caps: Vec<Range<usize>>,
+    home: CapHome,
+    candidates: u64,
+    schema: bool,
+}
+
+fn config(reader: &Reader<'_>, text: &str, start: usize) -> Result<Config, ApiError> {
+    const READ: [&str; 4] = ["maxOutputTokens", "max_output_tokens", "candidateCount", "candidate_count"];
+    let (camel, snake) = (reader.written("generationConfig")?, reader.written("generation_config")?);
+    if camel.is_some() && snake.is_some() {
+        return Err(ApiError::invalid("generationConfig", "'generationConfig' is given more than once."));
+    }
+    let name = if snake.is_some() { "generation_config" } else { "generationConfig" };
+    let Some(inner) = reader.inside(name, "generationConfig.", &READ)? else {
+        // A null has to go, or the field would stand there twice.
+        let home = CapHome { at: start, field: "maxOutputTokens", inside: Some("generationConfig"), is_last: false };
+        let nulls = reader.written(name)?.map(|raw| reader.range(raw));
+        if nulls.is_some() {
+            return Err(reader.invalid(name, "an object"));
+        }
+        return Ok(Config { cap: None, caps: Vec::new(), home, candidates: 1, schema: false });
+    };
+    let (cap, caps) = inner.caps(&["maxOutputTokens", "max_output_tokens"])?;
+    let candidates = inner.whole("candidateCount", 1, MAX_CANDIDATES)?.or(inner.whole("candidate_count", 1, MAX_CANDIDATES)?).unwrap_or(1);
+    let at = camel.or(snake).map_or(start, |raw| reader.range(raw).start + 1);
+    let is_last = text[at..].trim_start().starts_with('}');
+    let schema =
+        inner.entries().any(|(key, _)| key.to_ascii_lowercase().replace('_', "").starts_with("response") && key.to_ascii_lowercase().contains("schema"));
+    Ok(Config { cap, caps, home: CapHome { at, field: "maxOutputTokens", inside: None, is_last }, candidates, schema })
+}
+
+fn embed(operation: Operation, model: &str, text: &str) -> Result<Envelope, ApiError> {
+    const READ: [&str; 3] = ["content", "requests", "model"];
+    let reader = Reader::body(text, &READ)?;
+    let turns = match operation {
+        Operation::GeminiEmbedBatch => reader.turns("requests")?,
+        _ => reader.range(reader.must("content")?),
+    };
+    let start = start_of(text);
+    Ok(Envelope {
+        output_cap: Some(0),
+        spans: Spans { texts: vec![turns.clone()], turns, start, ..Spans::default() },
+        ..Envelope::new(operation, model.to_owned())
+    })
+}

@@ -1,0 +1,177 @@
+//! What the relay reads of a request before it goes anywhere: the few fields that decide what it may cost and who can serve it, and where they stand in the
+//! body. Everything else passes through unseen, and the body is edited in place, so that every other byte stays as it came.
+
+mod edit;
+mod gemini;
+mod generate;
+mod json;
+mod multipart;
+mod others;
+#[cfg(test)]
+mod tests;
+mod texts;
+
+pub use edit::Edits;
+pub use multipart::Form;
+
+use super::error::ApiError;
+use super::operation::Operation;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// What is read of a request.
+#[derive(Debug)]
+pub struct Envelope {
+    /// What is asked for.
+    pub operation: Operation,
+    /// The model's public name.
+    pub model: String,
+    /// Whether a stream is asked for.
+    pub stream: bool,
+    /// How many output tokens each choice may have, when the caller says.
+    pub output_cap: Option<u64>,
+    /// How many choices, over all prompts.
+    pub choices: u64,
+    /// Whether the caller of a Chat stream asked for its usage chunk.
+    pub include_usage: bool,
+    /// Whether the caller asked for the cost in the usage object.
+    pub include_cost: bool,
+    /// Parts that are not text, whose tokens cannot be told from their bytes.
+    pub media_parts: u64,
+    /// How many turns the conversation has.
+    pub turns: u64,
+    /// What the answer needs of whoever serves it.
+    pub needs: Needs,
+    /// What keeps a conversation on one channel, when the caller names it.
+    pub affinity: Option<String>,
+    /// How many searches the request may set off.
+    pub searches: u64,
+    /// What it asks for beside tokens.
+    pub wanted: Wanted,
+    spans: Spans,
+}
+
+/// What not every channel can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Tools.
+    pub tools: bool,
+    /// Pictures in the input.
+    pub vision: bool,
+    /// Answers by a JSON schema.
+    pub json_schema: bool,
+}
+
+/// What is asked for beside tokens of text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Pictures to make.
+    pub images: u64,
+    /// Characters to speak.
+    pub characters: u64,
+    /// Bytes of sound to hear.
+    pub audio_bytes: u64,
+}
+
+/// Where things stand in the body.
+#[derive(Debug, Default)]
+struct Spans {
+    /// The value of `model`; none when it is in the address, or the body is a form.
+    model: Option<Range<usize>>,
+    /// What the model reads: conversation, instructions, definitions of tools.
+    texts: Vec<Range<usize>>,
+    /// The conversation.
+    turns: Range<usize>,
+    /// Where an output cap stands, or, when none has a number, where one could.
+    caps: Vec<Range<usize>>,
+    /// Where to put an output cap that is not there, and what stands around it.
+    cap_home: Option<CapHome>,
+    /// The value of `stream_options`.
+    stream_options: Option<Range<usize>>,
+    /// Just behind the opening brace.
+    start: usize,
+    /// A body that is a form.
+    form: Option<Form>,
+}
+
+/// Where to put an output cap that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CapHome {
+    at: usize,
+    field: &'static str,
+    /// The field stands in an object that has to be made as well.
+    inside: Option<&'static str>,
+    /// Nothing follows in the object, so no comma either.
+    is_last: bool,
+}
+
+impl Envelope {
+    /// Reads a request. `address` is what the path says of a Gemini call: the model and whether a stream is asked for.
+    ///
+    /// # Errors
+    /// A 400 that names the field and says what it should be.
+    pub fn read(operation: Operation, address: Option<(&str, bool)>, content_type: &str, body: &[u8]) -> Result<Self, ApiError> {
+        use super::dialect::Dialect;
+        if let Some(boundary) = multipart::boundary(content_type)
+            && matches!(operation, Operation::ImageEdits | Operation::Transcriptions | Operation::Translations)
+        {
+            return others::form(operation, Form::read(&boundary, body)?);
+        }
+        let text = json::text_of(body)?;
+        match (operation, address) {
+            (Operation::Generate(Dialect::Chat), _) => generate::chat(text),
+            (Operation::Generate(Dialect::Responses), _) => generate::responses(text),
+            (Operation::Generate(Dialect::Messages), _) => generate::messages(text),
+            (Operation::Generate(Dialect::Gemini) | Operation::GeminiEmbed | Operation::GeminiEmbedBatch, Some((model, stream))) => {
+                gemini::read(operation, model, stream, text)
+            }
+            (Operation::Completions, _) => others::completions(text),
+            (Operation::Embeddings | Operation::Moderations | Operation::Rerank, _) => others::plain(operation, text),
+            (Operation::ImageGenerations | Operation::ImageEdits, _) => others::images(operation, text),
+            (Operation::Speech, _) => others::speech(text),
+            _ => Err(ApiError::invalid(None, "The body must be multipart/form-data with a 'file'.")),
+        }
+    }
+
+    fn new(operation: Operation, model: String) -> Self {
+        Self {
+            operation,
+            model,
+            stream: false,
+            output_cap: None,
+            choices: 1,
+            include_usage: false,
+            include_cost: false,
+            media_parts: 0,
+            turns: 1,
+            needs: Needs::default(),
+            affinity: None,
+            searches: 0,
+            wanted: Wanted::default(),
+            spans: Spans::default(),
+        }
+    }
+
+    /// The texts that the model reads, for counting.
+    pub fn texts<'b>(&'b self, body: &'b [u8]) -> Vec<Cow<'b, str>> {
+        match &self.spans.form {
+            Some(form) => form.texts().map(Cow::Borrowed).collect(),
+            None => self.spans.texts.iter().flat_map(|range| texts::strings(&body[range.clone()])).collect(),
+        }
+    }
+
+    /// The bytes of the conversation.
+    pub fn conversation<'b>(&self, body: &'b [u8]) -> &'b [u8] {
+        body.get(self.spans.turns.clone()).unwrap_or_default()
+    }
+
+    /// The form, when the body is one.
+    pub fn form(&self) -> Option<&Form> {
+        self.spans.form.as_ref()
+    }
+}
+
+/// Every string that a model may read in a JSON text.
+pub(super) fn strings(json: &[u8]) -> Vec<Cow<'_, str>> {
+    texts::strings(json)
+}

@@ -1,0 +1,123 @@
+//! What lies between an upstream's stream and the client's: nothing but a look, when both speak the same dialect, or a translator.
+
+mod array;
+mod pass;
+mod translate;
+
+pub(super) use pass::{Pass, PassOptions};
+pub(super) use translate::Translation;
+
+use super::charge::Settled;
+use super::count;
+use super::error::ApiError;
+use crate::kernel::Usage;
+use bytes::Bytes;
+
+/// What a piece of an upstream's stream comes to.
+pub(super) struct Taken {
+    /// What the client gets now.
+    pub(super) forward: Bytes,
+    /// The stream said that it is complete.
+    pub(super) done: bool,
+    /// Why it cannot go on; `forward` still stands.
+    pub(super) broken: Option<String>,
+}
+
+/// The way of a stream.
+pub(super) enum Flow {
+    /// Bytes pass untouched.
+    Pass(Box<Pass>),
+    /// Events are parsed and rendered.
+    Translation(Box<Translation>),
+}
+
+impl Flow {
+    /// Takes the next piece.
+    pub(super) fn push(&mut self, piece: Bytes) -> Taken {
+        match self {
+            Flow::Pass(pass) => pass.push(piece),
+            Flow::Translation(translation) => translation.push(piece),
+        }
+    }
+
+    /// The upstream's bytes are over.
+    ///
+    /// # Errors
+    /// Why the stream was not complete.
+    pub(super) fn end(&mut self) -> Result<(), String> {
+        match self {
+            Flow::Pass(pass) => pass.end(),
+            Flow::Translation(translation) => translation.end(),
+        }
+    }
+
+    /// What says "complete" to the client.
+    pub(super) fn finish(&mut self, settled: &Settled) -> Bytes {
+        match self {
+            Flow::Pass(pass) => pass.finish(settled),
+            Flow::Translation(translation) => translation.finish(settled),
+        }
+    }
+
+    /// The error event after which nothing follows.
+    pub(super) fn fail(&mut self, error: &ApiError) -> Bytes {
+        match self {
+            Flow::Pass(pass) => pass.fail(error),
+            Flow::Translation(translation) => translation.fail(error),
+        }
+    }
+
+    /// All of the usage, when it was told.
+    pub(super) fn reported(&self) -> Option<Usage> {
+        match self {
+            Flow::Pass(pass) => pass.scanner.reported(),
+            Flow::Translation(translation) => translation.reported(),
+        }
+    }
+
+    /// What of the usage was told so far.
+    pub(super) fn told(&self) -> Usage {
+        match self {
+            Flow::Pass(pass) => pass.scanner.told(),
+            Flow::Translation(translation) => translation.told(),
+        }
+    }
+
+    /// How many events the client got.
+    pub(super) fn events(&self) -> u64 {
+        match self {
+            Flow::Pass(pass) => pass.delivered.count,
+            Flow::Translation(translation) => translation.events,
+        }
+    }
+
+    /// How long the text is that the client got, in bytes; of a stream that passes untouched, what is known of it.
+    pub(super) fn text_len(&self) -> usize {
+        match self {
+            Flow::Pass(pass) => pass.delivered.text.len(),
+            Flow::Translation(translation) => translation.text.len(),
+        }
+    }
+
+    /// The tokens of the text that the client got.
+    pub(super) fn count_text(&mut self, model: &str) -> u64 {
+        match self {
+            Flow::Pass(pass) => {
+                pass.delivered.reduce();
+                count::text(model, &pass.delivered.text)
+            }
+            Flow::Translation(translation) => count::text(model, &translation.text),
+        }
+    }
+
+    /// The text that the client got.
+    pub(super) fn take_text(&mut self) -> String {
+        match self {
+            Flow::Pass(pass) => {
+                pass.delivered.reduce();
+                std::mem::take(&mut pass.delivered.text)
+            }
+            Flow::Translation(translation) => std::mem::take(&mut translation.text),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A stream that passes untouched, but for what must wait for the charge.
+
+use super::Taken;
+use super::array::Array;
+use crate::relay::charge::Settled;
+use crate::relay::error::ApiError;
+use crate::relay::operation::Tongue;
+use crate::relay::scan::{self, Scanner, Wire};
+use crate::relay::whole::{self, Rename};
+use bytes::{Bytes, BytesMut};
+use serde_json::json;
+
+/// Delivered events are reduced to their text when they pass this many bytes.
+const REDUCE_AT: usize = 64 * 1024;
+
+/// What was delivered, in case it has to be counted.
+pub(in crate::relay) struct Delivered {
+    wire: Wire,
+    events: Vec<u8>,
+    pub(super) text: String,
+    pub(super) count: u64,
+}
+
+impl Delivered {
+    fn add(&mut self, events: &[u8], count: u64) {
+        self.count += count;
+        // Pictures and sound have no text, and are long.
+        if matches!(self.wire, Wire::Images | Wire::Speech) {
+            return;
+        }
+        self.events.extend_from_slice(events);
+        if self.events.len() > REDUCE_AT {
+            self.reduce();
+        }
+    }
+
+    pub(super) fn reduce(&mut self) {
+        scan::append_text(self.wire, &self.events, &mut self.text);
+        self.events.clear();
+    }
+}
+
+/// A stream that passes untouched.
+pub(in crate::relay) struct Pass {
+    wire: Wire,
+    tongue: Tongue,
+    request_id: String,
+    include_cost: bool,
+    rename: Option<Rename>,
+    array: Option<Array>,
+    pub(super) scanner: Scanner,
+    pub(super) delivered: Delivered,
+}
+
+/// How a stream passes.
+pub(in crate::relay) struct PassOptions {
+    /// What its events look like.
+    pub(in crate::relay) wire: Wire,
+    /// In whose words an error is told.
+    pub(in crate::relay) tongue: Tongue,
+    /// Our id of the request.
+    pub(in crate::relay) request_id: String,
+    /// The client wants the usage chunk of a Chat stream.
+    pub(in crate::relay) include_usage: bool,
+    /// The client wants the cost in the usage object.
+    pub(in crate::relay) include_cost: bool,
+    /// The public name of the model, when the upstream has another.
+    pub(in crate::relay) rename: Option<Rename>,
+    /// The client wants Gemini's JSON array instead of events.
+    pub(in crate::relay) array: bool,
+}
+
+impl Pass {
+    pub(in crate::relay) fn new(options: PassOptions) -> Self {
+        let PassOptions { wire, tongue, request_id, include_usage, include_cost, rename, array } = options;
+        let scanner = Scanner::new(wire, include_usage || include_cost);
+        let delivered = Delivered { wire, events: Vec::new(), text: String::new(), count: 0 };
+        Self { wire, tongue, request_id, include_cost, rename, array: array.then(Array::default), scanner, delivered }
+    }
+
+    pub(super) fn push(&mut self, piece: Bytes) -> Taken {
+        let passed = self.scanner.push(piece);
+        self.delivered.add(&passed.forward, passed.events);
+        let forward = self.for_client(passed.forward);
+        Taken { forward, done: passed.done, broken: passed.broken.map(|broken| self.scanner.why(broken)) }
+    }
+
+    fn for_client(&mut self, events: Bytes) -> Bytes {
+        let renamed = match &self.rename {
+            Some(rename) => rename.apply(events),
+            None => events,
+        };
+        match &mut self.array {
+            Some(array) => array.add(&renamed),
+            None => renamed,
+        }
+    }
+
+    pub(super) fn end(&mut self) -> Result<(), String> {
+        if self.scanner.end() { Ok(()) } else { Err("it ended before its end".to_owned()) }
+    }
+
+    pub(super) fn finish(&mut self, settled: &Settled) -> Bytes {
+        let mut tail = self.scanner.take_kept_back();
+        if self.include_cost {
+            tail = with_cost(&tail, &settled.charge.charged.to_string());
+        }
+        if self.wire == Wire::Chat {
+            tail.extend_from_slice(b"data: [DONE]\n\n");
+        }
+        let tail = self.for_client(tail.freeze());
+        match &mut self.array {
+            Some(array) => array.close(tail),
+            None => tail,
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: &ApiError) -> Bytes {
+        let event = match self.wire {
+            Wire::Responses => {
+                let number = self.delivered.count;
+                let event = json!({"type": "error", "code": error.code, "message": error.message, "param": error.param, "sequence_number": number});
+                format!("event: error\ndata: {event}\n\n")
+            }
+            Wire::Messages => format!("event: error\ndata: {}\n\n", error.to_json(self.tongue, &self.request_id)),
+            _ => format!("data: {}\n\n", error.to_json(self.tongue, &self.request_id)),
+        };
+        match &mut self.array {
+            Some(array) => {
+                let last = array.add(event.as_bytes());
+                array.close(last)
+            }
+            None => Bytes::from(event),
+        }
+    }
+}
+
+/// Writes the cost into the usage objects of the events that end a stream.
+fn with_cost(events: &[u8], cost: &str) -> BytesMut {
+    let mut out = BytesMut::with_capacity(events.len() + 64);
+    for line in events.split_inclusive(|&b| b == b'\n') {
+        let costed = line.strip_prefix(b"data:").and_then(|data| whole::with_cost(data.trim_ascii(), cost));
+        match costed {
+            Some(data) => {
+                out.extend_from_slice(b"data: ");
+                out.extend_from_slice(&data);
+                out.extend_from_slice(b"\n");
+            }
+            None => out.extend_from_slice(line),
+        }
+    }
+    out
+}

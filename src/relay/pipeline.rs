@@ -1,0 +1,339 @@
+//! A call to an upstream from end to end: authenticate, read, price, admit, hold, dispatch, deliver, settle. The same for every operation.
+
+use super::bound::{Fit, Size};
+use super::charge::{Call, CallParts, Charge, Ending, Used};
+use super::dispatch::{self, Dispatched, Whole};
+use super::envelope::Envelope;
+use super::error::ApiError;
+use super::operation::{Operation, Tongue};
+use super::stream::StreamBody;
+use super::{COST, Relay, auth, body, report, whole, with_request_id};
+use crate::catalog::Model;
+use crate::channels::Channel;
+use crate::failpoint;
+use crate::kernel::{Id, Prices, Usage, Usd};
+use crate::keys::Entry;
+use crate::ledger::{Budgets, Hold, HoldRequest, LedgerError, Period, Whose};
+use crate::limits::Permit;
+use crate::usage::{Memo, Outcome, Record};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// What the address of a call says of it.
+pub(super) struct Address<'a> {
+    pub(super) operation: Operation,
+    /// Of a Gemini call: the model, and whether a stream is asked for.
+    pub(super) gemini: Option<(&'a str, bool)>,
+    /// Of a Gemini stream: as one JSON array.
+    pub(super) array: bool,
+}
+
+/// Answers a call.
+pub(super) async fn answer(relay: &Relay, address: Address<'_>, request: Request) -> Response<Body> {
+    let id = relay.kit.ids.next();
+    let tongue = address.operation.tongue();
+    let response = serve(relay, id, address, request).await.unwrap_or_else(|error| error.into_response(tongue, &id.to_string()));
+    with_request_id(response, id)
+}
+
+async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) -> Result<Response<Body>, ApiError> {
+    let started_ms = relay.kit.clock.now_ms();
+    let (parts, incoming) = request.into_parts();
+    let key = auth::authenticate(relay, &parts.headers)?;
+    let body = body::read(&parts.headers, incoming, relay.config.body_limit).await?;
+    let content_type = header_text(&parts.headers, header::CONTENT_TYPE);
+    let blank = Blank { relay, id, key: &key, started_ms };
+    let envelope = match Envelope::read(address.operation, address.gemini, content_type, &body) {
+        Ok(envelope) => envelope,
+        Err(error) => return Err(blank.refuse("", false, error).await),
+    };
+    let (model, streamed) = (envelope.model.clone(), envelope.stream);
+    match prepare(relay, &key, envelope, started_ms) {
+        Ok((model, envelope, prices)) => {
+            let size = Size::of(&envelope, &body, model.max_output_tokens);
+            let call = Call::from(CallParts {
+                id,
+                user: key.user_id,
+                key: key.key_id,
+                betas: betas(address.operation, &parts.headers),
+                content_type: content_type.to_owned(),
+                array: address.array,
+                envelope,
+                body,
+                prices,
+                size,
+                started_ms,
+            });
+            relayed(relay, Arc::new(call), &key, &parts.headers).await
+        }
+        Err(error) => Err(blank.refuse(&model, streamed, error).await),
+    }
+}
+
+/// What is known of a request before its call.
+struct Blank<'a> {
+    relay: &'a Relay,
+    id: Id,
+    key: &'a Entry,
+    started_ms: i64,
+}
+
+impl Blank<'_> {
+    /// A request that comes to nothing leaves a row too.
+    async fn refuse(&self, model: &str, streamed: bool, error: ApiError) -> ApiError {
+        let record = Record {
+            id: self.id,
+            user: self.key.user_id,
+            key: self.key.key_id,
+            channel: None,
+            model: model.to_owned(),
+            streamed,
+            status: error.status.as_u16(),
+            outcome: Outcome::Refused,
+            usage: Usage::default(),
+            counted: false,
+            ttft_ms: None,
+            duration_ms: (self.relay.kit.clock.now_ms() - self.started_ms).max(0),
+            error: Some(error.code.map_or_else(|| first_of(&error.message), str::to_owned)),
+        };
+        let _ = self.relay.meter.note(record).await;
+        error
+    }
+}
+
+/// Headers with which a client switches on what is new in Anthropic's API; others of its headers stay here.
+fn betas(operation: Operation, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    const PASSED: [HeaderName; 2] = [HeaderName::from_static("anthropic-beta"), HeaderName::from_static("anthropic-version")];
+    if operation.tongue() != Tongue::Anthropic {
+        return Vec::new();
+    }
+    PASSED.into_iter().flat_map(|name| headers.get_all(&name).iter().map(move |value| (name.clone(), value.clone()))).collect()
+}
+
+pub(super) fn header_text(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn prepare(relay: &Relay, _key: &Entry, envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Prices), ApiError> {
+    let name = &envelope.model;
+    let model = relay.catalog.get(name).filter(|model| model.enabled).ok_or_else(|| ApiError::unknown_model(name))?;
+    let prices = model.prices_at(now).ok_or_else(|| ApiError::unpriced_model(name))?;
+    Ok((model, envelope, prices))
+}
+
+async fn relayed(relay: &Relay, call: Arc<Call>, key: &Entry, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    let blank = Blank { relay, id: call.id, key, started_ms: call.started_ms };
+    let refuse = |error| blank.refuse(&call.envelope.model, call.envelope.stream, error);
+    let permit = Permit::unlimited();
+    let channels = match dispatch::plan(relay, &call, headers) {
+        Ok(channels) => channels,
+        Err(error) => return Err(refuse(error).await),
+    };
+    let hold = match reserve(relay, &call, key).await {
+        Ok(hold) => hold,
+        Err(error) => return Err(refuse(error).await),
+    };
+    let (charge, cap) = admit(relay, &call, hold, permit).await?;
+    run(charge, &channels, cap).await
+}
+
+/// Reserves the money, as far as the balance goes; none for a model that costs nothing.
+async fn reserve(relay: &Relay, call: &Call, key: &Entry) -> Result<Option<Hold>, ApiError> {
+    let full = call.size.worst_case(&call.prices);
+    if full == Usd::ZERO {
+        return Ok(None);
+    }
+    let memo = Memo { model: call.envelope.model.clone(), streamed: call.envelope.stream }.write();
+    let request = HoldRequest {
+        id: call.id,
+        user: call.user,
+        key: call.key,
+        key_budget: Budgets::total(key.budget),
+        user_budget: Budgets::default(),
+        full,
+        floor: call.size.least(&call.prices).max(Usd(1)),
+        checkpoint: call.size.input_estimate(&call.prices),
+        memo,
+    };
+    let hold = relay.meter.hold(request).await.map_err(|error| refused(relay, error))?;
+    failpoint::reach("hold_committed");
+    Ok(Some(hold))
+}
+
+/// Takes charge of the hold. Returns also the output cap to send when the balance is too short for what was asked.
+async fn admit(relay: &Relay, call: &Arc<Call>, hold: Option<Hold>, permit: Permit) -> Result<(Charge, Option<u64>), ApiError> {
+    match hold {
+        Some(hold) if hold.amount < call.size.worst_case(&call.prices) => fit_balance(relay, call, hold, permit).await,
+        hold => Ok((Charge::new(relay.clone(), Arc::clone(call), hold, permit), None)),
+    }
+}
+
+/// The balance is short of the worst case: the input is counted for real, and the output cap lowered to what is left.
+async fn fit_balance(relay: &Relay, call: &Arc<Call>, hold: Hold, permit: Permit) -> Result<(Charge, Option<u64>), ApiError> {
+    let (held, shortage) = (hold.amount, hold.short_of_budget);
+    let mut charge = Charge::new(relay.clone(), Arc::clone(call), Some(hold), permit);
+    let counted = Arc::clone(call);
+    let input = tokio::task::spawn_blocking(move || counted.count_input()).await.map_err(|_| ApiError::internal())?;
+    match call.size.fit(&call.prices, held, input) {
+        Fit::AsAsked => Ok((charge, None)),
+        Fit::Lowered(cap) => {
+            charge.output_cap = cap.saturating_mul(call.envelope.choices);
+            Ok((charge, Some(cap)))
+        }
+        Fit::TooLittle => {
+            let error = shortage.map_or(LedgerError::InsufficientBalance { available: held }, |shortage| shortage.refusal(held));
+            let error = refused(relay, error);
+            let ending = Ending { outcome: Outcome::Refused, status: error.status.as_u16(), used: Used::Nothing, error: error.code.map(str::to_owned) };
+            charge.settle(ending).await.map_err(|error| refused(relay, error))?;
+            Err(error)
+        }
+    }
+}
+
+fn refused(relay: &Relay, error: LedgerError) -> ApiError {
+    let shown = |left: Usd| left.max(Usd::ZERO).display_short();
+    match error {
+        LedgerError::InsufficientBalance { available } => ApiError::insufficient_balance(&available.display_short(), &relay.config.top_up_url),
+        LedgerError::KeyBudgetExhausted { left } => ApiError::key_budget(&shown(left)),
+        LedgerError::UserBudgetExhausted { left } => ApiError::account_budget(&shown(left)),
+        LedgerError::PeriodBudgetExhausted { whose, period, left, resets_at_ms } => {
+            let whose = if whose == Whose::Key { "this key" } else { "your account" };
+            let period = match period {
+                Period::Day => "today",
+                Period::Week => "this week",
+                Period::Month => "this month",
+            };
+            let wait_ms = resets_at_ms.saturating_sub(relay.kit.clock.now_ms()).max(0);
+            ApiError::period_budget(whose, period, &shown(left), u32::try_from(wait_ms / 1000 + 1).unwrap_or(u32::MAX))
+        }
+        LedgerError::NoWallet(_) => ApiError::insufficient_balance(&Usd::ZERO.display(), &relay.config.top_up_url),
+        LedgerError::Stopped | LedgerError::Database(_) => {
+            tracing::error!(%error, "the ledger cannot hold");
+            ApiError::unavailable()
+        }
+        other => {
+            tracing::error!(error = %other, "the ledger refused a hold");
+            ApiError::internal()
+        }
+    }
+}
+
+async fn run(mut charge: Charge, channels: &[Arc<Channel>], cap: Option<u64>) -> Result<Response<Body>, ApiError> {
+    match dispatch::dispatch(&mut charge, channels, cap).await {
+        Dispatched::Whole(whole) => deliver(charge, whole).await,
+        Dispatched::Stream { response, first, flow } => {
+            let array = charge.call.array;
+            Ok(streamed(StreamBody::new(charge, response, first, flow), array))
+        }
+        Dispatched::Refused { status, body, why } => {
+            let ending = Ending {
+                outcome: Outcome::UpstreamError,
+                status: status.as_u16(),
+                used: Used::Nothing,
+                error: Some(format!("refused by the upstream: {}", first_of(&why))),
+            };
+            charge.settle(ending).await.map_err(|_| ApiError::unavailable())?;
+            Ok(plain(status, "application/json", Body::from(body)))
+        }
+        Dispatched::Failed { error, why } => {
+            let outcome = if error.status == StatusCode::BAD_REQUEST { Outcome::Refused } else { Outcome::UpstreamError };
+            let ending = Ending { outcome, status: error.status.as_u16(), used: Used::Nothing, error: Some(first_of(&why)) };
+            charge.settle(ending).await.map_err(|_| ApiError::unavailable())?;
+            Err(error)
+        }
+    }
+}
+
+impl Call {
+    /// What a report of the upstream's is held against.
+    pub(super) fn report_bound(&self, output_cap: u64) -> report::Bound {
+        let is_text = matches!(self.envelope.operation, Operation::Generate(_) | Operation::Completions);
+        // A picture, a sound or a file may be more than its bytes tell.
+        let input = (is_text && self.envelope.media_parts == 0).then_some(self.size.bytes as u64);
+        report::Bound { input, output: is_text.then_some(output_cap) }
+    }
+
+    /// What the request itself tells of the usage, for upstreams that tell nothing.
+    pub(super) fn known_usage(&self) -> Usage {
+        let wanted = self.envelope.wanted;
+        // A file without a report: as much sound as four thousand bytes a second are, which is more than in most files.
+        Usage {
+            images: wanted.images,
+            characters: wanted.characters,
+            audio_ms: wanted.audio_bytes / 4,
+            searches: self.envelope.searches.min(1),
+            ..Usage::default()
+        }
+    }
+}
+
+/// Charges a whole answer, then sends it.
+async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiError> {
+    let call = Arc::clone(&charge.call);
+    let operation = call.envelope.operation;
+    let bound = call.report_bound(charge.output_cap);
+    let used = match whole.usage {
+        report::UsageReport::Usage(usage) if report::plausible(&usage, bound) => Used::Reported(usage),
+        _ => Used::Delivered { text: whole.text(operation), told: call.known_usage() },
+    };
+    let ending = Ending { outcome: Outcome::Complete, status: 200, used, error: None };
+    let settled = charge.settle(ending).await.map_err(|error| {
+        tracing::error!(%error, "an answer could not be charged and was not delivered");
+        ApiError::unavailable()
+    })?;
+    let cost = settled.charge.charged.to_string();
+    let body = whole.for_client(&settled, call.envelope.include_cost.then_some(cost.as_str()));
+    let mut response = plain(StatusCode::OK, &whole.content_type, Body::from(body));
+    if let Ok(value) = HeaderValue::try_from(cost) {
+        response.headers_mut().insert(COST, value);
+    }
+    Ok(response)
+}
+
+impl Whole {
+    /// The text of the answer, for counting.
+    fn text(&self, operation: Operation) -> String {
+        match &self.translated {
+            Some(translated) => translated.text(),
+            None => whole::text(operation, self.is_json, &self.body),
+        }
+    }
+
+    /// The answer as the client gets it.
+    fn for_client(&self, settled: &super::charge::Settled, cost: Option<&str>) -> Bytes {
+        if let Some(translated) = &self.translated {
+            return translated.render(settled.usage, cost);
+        }
+        let body = match &self.rename {
+            Some(rename) if self.is_json => rename.apply(self.body.clone()),
+            _ => self.body.clone(),
+        };
+        cost.and_then(|cost| whole::with_cost(&body, cost)).map_or(body, Bytes::from)
+    }
+}
+
+pub(super) fn first_of(text: &str) -> String {
+    text.chars().take(500).collect()
+}
+
+fn plain(status: StatusCode, content_type: &str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let kind = HeaderValue::try_from(content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+fn streamed(body: StreamBody, array: bool) -> Response<Body> {
+    let mut response = Response::new(Body::new(body));
+    let kind = if array { "application/json" } else { "text/event-stream; charset=utf-8" };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Understood by nginx: events must not wait in its buffer.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
