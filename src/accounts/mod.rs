@@ -11,6 +11,7 @@
 
 mod email;
 mod letters;
+mod limits;
 mod links;
 mod log_in;
 mod owner;
@@ -21,6 +22,7 @@ mod sign_up;
 pub mod store;
 
 pub use email::{BadEmail, Email};
+pub use limits::limits;
 pub use links::LinkError;
 pub use log_in::LogIn;
 pub use owner::Claim;

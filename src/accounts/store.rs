@@ -17,6 +17,8 @@ statements! {
     REHASH = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
     LOGGED_IN = "UPDATE users SET last_login_at = $2 WHERE id = $1";
     SET_LOCALE = "UPDATE users SET locale = $2 WHERE id = $1";
+    LIMITS = "SELECT limits FROM users WHERE id = $1";
+    SET_LIMITS = "UPDATE users SET limits = $2 WHERE id = $1";
     SET_DISABLED = "UPDATE users SET disabled_at = $2, session_epoch = session_epoch + 1 WHERE id = $1";
     CROWN = "UPDATE users SET role = 'owner', password_hash = $2, verified_at = COALESCE(verified_at, $3), disabled_at = NULL,
         session_epoch = session_epoch + 1 WHERE id = $1";
@@ -100,6 +102,15 @@ pub(super) async fn logged_in(conn: &mut Conn, id: Id, now: i64) -> Result<(), s
 pub(super) async fn set_locale(conn: &mut Conn, id: Id, locale: &str) -> Result<(), sqlx::Error> {
     sqlx::query(SET_LOCALE).bind(id.0).bind(locale).execute(conn).await?;
     Ok(())
+}
+
+pub(super) async fn limits(conn: &mut Conn, id: Id) -> Result<Option<String>, sqlx::Error> {
+    Ok(sqlx::query_scalar::<sqlx::Any, Option<String>>(LIMITS).bind(id.0).fetch_optional(conn).await?.flatten())
+}
+
+/// Whether there is such a user.
+pub(super) async fn set_limits(conn: &mut Conn, id: Id, limits: Option<&str>) -> Result<bool, sqlx::Error> {
+    Ok(sqlx::query(SET_LIMITS).bind(id.0).bind(limits.map(str::to_owned)).execute(conn).await?.rows_affected() == 1)
 }
 
 pub(super) async fn set_disabled(conn: &mut Conn, id: Id, disabled_at: Option<i64>) -> Result<(), sqlx::Error> {

@@ -18,7 +18,7 @@ pub use app_secret::{AppSecretError, AppSecretSource};
 pub use database::DatabaseConfig;
 pub use environment::Environment;
 pub use mail::{Delivery, MailConfig, SmtpConfig, SmtpTls};
-pub use proxies::{Network, TrustedProxies};
+pub use proxies::{ProxyHeader, TrustedProxies};
 pub use public_url::PublicUrl;
 pub use reader::{ConfigError, Problem};
 
@@ -52,7 +52,7 @@ pub struct Config {
     pub drain: Duration,
     /// How long the relay waits for an upstream.
     pub upstream: UpstreamTimeouts,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose word for the caller's address is believed.
     pub trusted_proxies: TrustedProxies,
     /// What is logged, and how.
     pub log: LogConfig,
@@ -128,7 +128,7 @@ impl Config {
                 attempts: reader.number("UPSTREAM_ATTEMPTS", 5, 1..=20) as usize,
                 total: Duration::from_millis(reader.number("UPSTREAM_TOTAL_TIMEOUT_MS", 180_000, TIMEOUT_MS)),
             },
-            trusted_proxies: reader.parsed("TRUSTED_PROXIES", "a list of addresses or networks, such as 10.0.0.0/8, ::1").unwrap_or_default(),
+            trusted_proxies: trusted_proxies(&mut reader),
             log: log(&mut reader),
             worker_threads: reader.optional_number("WORKER_THREADS", 1..=1024).map(to_usize),
             data_dir,
@@ -162,6 +162,12 @@ fn log(reader: &mut Reader) -> LogConfig {
     let filter = reader
         .parse_with("RUST_LOG", "a log filter, such as info or farebox=debug,warn", |text| EnvFilter::builder().parse(text).ok().map(|_| text.to_owned()));
     LogConfig { format, filter: filter.unwrap_or_else(|| "info".to_owned()) }
+}
+
+fn trusted_proxies(reader: &mut Reader) -> TrustedProxies {
+    let proxies: TrustedProxies = reader.parsed("TRUSTED_PROXIES", "a list of addresses or networks, such as 10.0.0.0/8, ::1").unwrap_or_default();
+    let names = [("x-forwarded-for", ProxyHeader::XForwardedFor), ("forwarded", ProxyHeader::Forwarded)];
+    proxies.with_header(reader.choice("TRUSTED_PROXY_HEADER", &names))
 }
 
 fn redis_url(reader: &mut Reader) -> Option<Secret<String>> {

@@ -1,77 +1,89 @@
-//! Which proxies may say who the caller is.
+//! Which proxies may say who the caller is, and in which header.
 
+use crate::kernel::network;
+use axum::http::HeaderMap;
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// An address with the number of leading bits that count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-/// Why a text is not a network.
+/// Why a text is not a list of networks.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not an address or a network")]
 pub struct BadNetwork;
 
-impl Network {
-    /// Whether `address` is inside. An IPv4 address that is written as IPv6 counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let differing = u32::from(network) ^ u32::from(address);
-                differing.leading_zeros() >= u32::from(self.prefix)
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let differing = u128::from(network) ^ u128::from(address);
-                differing.leading_zeros() >= u32::from(self.prefix)
-            }
-            _ => false,
-        }
-    }
-}
-
-impl FromStr for Network {
-    type Err = BadNetwork;
-
-    fn from_str(text: &str) -> Result<Self, BadNetwork> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.trim().parse().map_err(|_| BadNetwork)?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(longest), |prefix| prefix.trim().parse()).map_err(|_| BadNetwork)?;
-        if prefix > longest { Err(BadNetwork) } else { Ok(Self { address, prefix }) }
-    }
+/// The header in which the proxies say who called them. Only one: a proxy that writes one of them passes the other on as the caller invented it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`, RFC 7239.
+    Forwarded,
 }
 
 /// The proxies that stand before the shop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<Network>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    header: ProxyHeader,
+}
 
 impl TrustedProxies {
-    /// The caller's address. `forwarded_for` is the value of `X-Forwarded-For`: each proxy adds whom it saw at the end, so
-    /// the list is read from there, and the first that is not one of our proxies is the caller. Whatever stands before it, the
-    /// caller may have invented.
-    pub fn caller(&self, peer: IpAddr, forwarded_for: Option<&str>) -> IpAddr {
+    /// These, with the header that they write.
+    pub fn with_header(self, header: ProxyHeader) -> Self {
+        Self { header, ..self }
+    }
+
+    /// The caller's address. Each proxy adds whom it saw at the end of the header (several of one name are one list), so it is read from there, and the first that
+    /// is not one of our proxies is the caller. Whatever stands before it, the caller may have invented.
+    pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut caller = peer.to_canonical();
-        for hop in forwarded_for.unwrap_or_default().rsplit(',') {
-            if !self.0.iter().any(|network| network.contains(caller)) {
+        if self.networks.is_empty() {
+            return caller;
+        }
+        let name = match self.header {
+            ProxyHeader::XForwardedFor => "x-forwarded-for",
+            ProxyHeader::Forwarded => "forwarded",
+        };
+        let lines: Vec<&str> = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("unreadable")).collect();
+        for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+            if !network::is_in(&self.networks, caller) {
                 break;
             }
-            match hop.trim().parse::<IpAddr>() {
-                Ok(address) => caller = address.to_canonical(),
-                Err(_) => break,
-            }
+            let address = match self.header {
+                ProxyHeader::XForwardedFor => address_of(hop),
+                ProxyHeader::Forwarded => forwarded_for(hop).and_then(address_of),
+            };
+            let Some(address) = address else { break };
+            caller = address;
         }
         caller
     }
+}
+
+/// An address as proxies write it: some add the port, and RFC 7239 puts one of IPv6 in brackets.
+fn address_of(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let alone = || text.parse::<IpAddr>().ok();
+    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|both| both.ip());
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+    alone().or_else(with_port).or_else(in_brackets).map(|address| address.to_canonical())
+}
+
+/// The `for` of one element of a `Forwarded` header. What hides its caller (`unknown`, `_name`) is no address later on.
+fn forwarded_for(element: &str) -> Option<&str> {
+    let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    Some(value.trim().trim_matches('"'))
 }
 
 impl FromStr for TrustedProxies {
     type Err = BadNetwork;
 
     fn from_str(text: &str) -> Result<Self, BadNetwork> {
-        text.split([',', ' ']).map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect::<Result<_, _>>().map(Self)
+        let parts = text.split([',', ' ']).map(str::trim).filter(|part| !part.is_empty());
+        let networks = parts.map(|part| network::parse(part).ok_or(BadNetwork)).collect::<Result<_, _>>()?;
+        Ok(Self { networks, header: ProxyHeader::default() })
     }
 }
 
@@ -83,41 +95,56 @@ mod tests {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn networks_contain_what_their_prefix_says() {
-        for (network, inside, outside) in [
-            ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
-            ("10.1.2.3/8", "10.255.0.1", "11.0.0.1"),
-            ("192.168.1.7", "192.168.1.7", "192.168.1.8"),
-            ("0.0.0.0/0", "8.8.8.8", "::1"),
-            ("127.0.0.0/8", "::ffff:127.0.0.1", "::1"),
-            ("fd00::/8", "fd12::1", "fe80::1"),
-            ("::1", "::1", "::2"),
-        ] {
-            let network: Network = network.parse().unwrap();
-            assert!(network.contains(ip(inside)), "{network:?} {inside}");
-            assert!(!network.contains(ip(outside)), "{network:?} {outside}");
+    fn headers(name: &'static str, lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(name, line.parse().unwrap());
         }
-        for wrong in ["", "10.0.0.0/33", "::/129", "ten", "10.0.0.0/", "10.0.0.0/-1", "10.0.0/8"] {
-            assert_eq!(wrong.parse::<Network>(), Err(BadNetwork), "{wrong}");
-        }
+        headers
+    }
+
+    fn proxies() -> TrustedProxies {
+        "10.0.0.0/8, 127.0.0.1 ::1".parse().unwrap()
     }
 
     #[test]
     fn a_caller_cannot_invent_an_address() {
-        let proxies: TrustedProxies = "10.0.0.0/8, 127.0.0.1".parse().unwrap();
-        for (peer, forwarded_for, caller) in [
-            ("203.0.113.9", None, "203.0.113.9"),
-            ("203.0.113.9", Some("1.2.3.4"), "203.0.113.9"),
-            ("127.0.0.1", None, "127.0.0.1"),
-            ("::ffff:127.0.0.1", Some("198.51.100.7"), "198.51.100.7"),
-            ("127.0.0.1", Some("1.2.3.4, 198.51.100.7"), "198.51.100.7"),
-            ("127.0.0.1", Some("1.2.3.4, 198.51.100.7, 10.9.9.9"), "198.51.100.7"),
-            ("127.0.0.1", Some("nonsense"), "127.0.0.1"),
-            ("127.0.0.1", Some("1.2.3.4, nonsense, 10.9.9.9"), "10.9.9.9"),
+        for (peer, lines, caller) in [
+            ("203.0.113.9", &[][..], "203.0.113.9"),
+            ("203.0.113.9", &["1.2.3.4"], "203.0.113.9"),
+            ("127.0.0.1", &[], "127.0.0.1"),
+            ("::ffff:127.0.0.1", &["198.51.100.7"], "198.51.100.7"),
+            ("127.0.0.1", &["1.2.3.4, 198.51.100.7"], "198.51.100.7"),
+            ("127.0.0.1", &["1.2.3.4", "198.51.100.7, 10.9.9.9"], "198.51.100.7"),
+            ("127.0.0.1", &["1.2.3.4, 198.51.100.7:4711,10.9.9.9"], "198.51.100.7"),
+            ("::1", &["[2001:db8::7]:4711"], "2001:db8::7"),
+            ("::1", &["[2001:db8::7]"], "2001:db8::7"),
+            ("127.0.0.1", &["nonsense"], "127.0.0.1"),
+            ("127.0.0.1", &["1.2.3.4, nonsense, 10.9.9.9"], "10.9.9.9"),
+            ("127.0.0.1", &["1.2.3.4", "10.9.9.9"], "1.2.3.4"),
         ] {
-            assert_eq!(proxies.caller(ip(peer), forwarded_for), ip(caller), "{peer} {forwarded_for:?}");
+            assert_eq!(proxies().caller(ip(peer), &headers("x-forwarded-for", lines)), ip(caller), "{peer} {lines:?}");
         }
-        assert_eq!(TrustedProxies::default().caller(ip("127.0.0.1"), Some("1.2.3.4")), ip("127.0.0.1"));
+        assert_eq!(TrustedProxies::default().caller(ip("127.0.0.1"), &headers("x-forwarded-for", &["1.2.3.4"])), ip("127.0.0.1"));
+        for wrong in ["10.0.0.0/33", "ten", "10.0.0.0/8 x"] {
+            assert_eq!(wrong.parse::<TrustedProxies>(), Err(BadNetwork), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_standard_header_is_read_when_it_is_the_one_that_the_proxies_write() {
+        let proxies = proxies().with_header(ProxyHeader::Forwarded);
+        for (lines, caller) in [
+            (&["for=198.51.100.7"][..], "198.51.100.7"),
+            (&["for=1.2.3.4, For=\"198.51.100.7:80\";proto=https;by=10.0.0.1"], "198.51.100.7"),
+            (&["proto=http;for=\"[2001:db8::7]:4711\""], "2001:db8::7"),
+            (&["for=1.2.3.4", "for=198.51.100.7, for=10.1.1.1"], "198.51.100.7"),
+            (&["for=unknown"], "127.0.0.1"),
+            (&["for=_hidden, for=10.1.1.1"], "10.1.1.1"),
+            (&["proto=https"], "127.0.0.1"),
+        ] {
+            assert_eq!(proxies.caller(ip("127.0.0.1"), &headers("forwarded", lines)), ip(caller), "{lines:?}");
+        }
+        assert_eq!(proxies.caller(ip("127.0.0.1"), &headers("x-forwarded-for", &["1.2.3.4"])), ip("127.0.0.1"), "the other header is the caller's own word");
     }
 }

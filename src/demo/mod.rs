@@ -92,7 +92,7 @@ pub async fn furnish(app: &App, upstream: &Upstream) -> anyhow::Result<Furnished
             .await?
             .codes;
     give_credit(app, buyer.id).await?;
-    let key = keys::create(&app.db, &app.kit, buyer.id, NewKey { name: "Demo".to_owned(), budget: None, expires_at: NEVER }).await?.key;
+    let key = keys::create(&app.db, &app.kit, buyer.id, NewKey::named("Demo")).await?.key;
     app.refresh().await?;
     Ok(Furnished { owner, customer, key, gift_cards, model: OFFERS[1].0 })
 }

@@ -31,6 +31,11 @@ impl Mistakes {
         parsed.map_err(|key| self.add(field, key)).ok()
     }
 
+    /// Whether one was noted of a field.
+    pub fn has(&self, field: &str) -> bool {
+        self.0.iter().any(|mistake| mistake.field == field)
+    }
+
     /// The mistakes when there are any.
     ///
     /// # Errors

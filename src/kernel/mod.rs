@@ -4,6 +4,7 @@ pub mod clock;
 pub mod fields;
 pub mod ids;
 pub mod money;
+pub mod network;
 pub mod pricing;
 pub mod random;
 pub mod secrets;

@@ -2,17 +2,23 @@
 //!
 //! Invariants: only the SHA-256 of a key and its first eight characters are kept; nobody touches another user's key; a user who is
 //! not verified or is disabled gets no key; at most [`MAX_PER_USER`] keys of a user exist. Every change bumps the topic
-//! `keys`, so that it reaches every node's [`Snapshot`]. A budget is enforced by the ledger's key meter, not here.
+//! `keys`, so that it reaches every node's [`Snapshot`]. A budget is enforced by the ledger and a rate by `limits`, not here; this room knows what they are.
 //!
 //! Locks are taken in the order user, revision, key.
 //!
-//! Callers: the account pages, the relay (through [`Snapshot`]), accounts (through [`touch_user`]).
+//! Callers: the account pages, the relay (through [`Snapshot`]), accounts (through [`touch_user`]), settings (for the default [`Allowance`]).
 
+mod allowance;
 mod format;
+mod options;
+mod patterns;
 mod snapshot;
 pub mod store;
 
+pub use allowance::{Allowance, AllowanceFields, Budgets, UserLimits};
 pub use format::{ApiKey, NotAKey};
+pub use options::{KeyFields, KeyOptions, MAX_ADDRESSES};
+pub use patterns::{MAX_PATTERNS, ModelRule};
 pub use snapshot::{Entry, Snapshot};
 
 use crate::db::revision::{Topic, bump};
@@ -32,6 +38,21 @@ pub struct NewKey {
     pub budget: Option<Usd>,
     /// From when on it no longer works; [`NEVER`] for always.
     pub expires_at: i64,
+    /// What else limits it.
+    pub options: KeyOptions,
+}
+
+/// What a customer changes of a key: all of it, except that it may expire as it did.
+#[derive(Clone, Debug)]
+pub struct KeyChange {
+    /// The customer's name for it.
+    pub name: String,
+    /// What it may spend in all.
+    pub budget: Option<Usd>,
+    /// From when on it no longer works; none leaves that as it is.
+    pub expires_at: Option<i64>,
+    /// What else limits it.
+    pub options: KeyOptions,
 }
 
 /// A new key. This is the only moment at which its text exists.
@@ -68,6 +89,8 @@ pub struct KeyView {
     pub disabled_at: Option<i64>,
     /// When it was made.
     pub created_at: i64,
+    /// What else limits it.
+    pub options: KeyOptions,
 }
 
 /// Why a key could not be made or changed.
@@ -94,30 +117,42 @@ pub enum KeyError {
 }
 
 impl NewKey {
-    /// From a form. An empty budget is none; the expiry is a moment already, since only the page knows the visitor's time zone.
+    /// One that nothing limits.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), budget: None, expires_at: NEVER, options: KeyOptions::default() }
+    }
+
+    /// From a form. What is empty is not limited; the expiry is a moment already, since only the page knows what was chosen.
     ///
     /// # Errors
-    /// Every mistake, by field: `name`, `budget`, `expires_at`.
-    pub fn parse(name: &str, budget: &str, expires_at: i64, now_ms: i64) -> Result<Self, Vec<FieldError>> {
+    /// Every mistake, by field: those of [`KeyFields`], and `expires`.
+    pub fn parse(fields: &KeyFields<'_>, expires_at: i64, now_ms: i64) -> Result<Self, Vec<FieldError>> {
         let mut mistakes = Mistakes::default();
-        let budget = match budget.trim() {
-            "" => None,
-            typed => mistakes.take("budget", typed.parse::<Usd>().map_err(fields::money_key)),
-        };
-        let draft = Self { name: name.to_owned(), budget, expires_at };
-        let checked = draft.checked(now_ms, mistakes)?;
-        Ok(checked)
+        let (budget, options) = fields.check(&mut mistakes);
+        let draft = Self { name: fields.name.to_owned(), budget, expires_at, options };
+        draft.checked(now_ms, mistakes)
     }
 
     fn checked(mut self, now_ms: i64, mut mistakes: Mistakes) -> Result<Self, Vec<FieldError>> {
         self.name = mistakes.take("name", fields::label(&self.name)).unwrap_or_default();
-        if self.budget.is_some_and(|budget| budget < Usd::ZERO) {
+        if self.budget.is_some_and(|budget| budget < Usd::ZERO) && !mistakes.has("budget") {
             mistakes.add("budget", "field.amount_negative");
         }
         if self.expires_at != NEVER && self.expires_at <= now_ms {
-            mistakes.add("expires_at", "field.in_the_past");
+            mistakes.add("expires", "field.in_the_past");
         }
         mistakes.check().map(|()| self)
+    }
+}
+
+impl KeyChange {
+    /// From a form.
+    ///
+    /// # Errors
+    /// As [`NewKey::parse`].
+    pub fn parse(fields: &KeyFields<'_>, expires_at: Option<i64>, now_ms: i64) -> Result<Self, Vec<FieldError>> {
+        let new = NewKey::parse(fields, expires_at.unwrap_or(NEVER), now_ms)?;
+        Ok(Self { name: new.name, budget: new.budget, expires_at, options: new.options })
     }
 }
 
@@ -140,8 +175,19 @@ pub async fn create(db: &Db, kit: &Kit, user: Id, new: NewKey) -> Result<Created
     let (id, key) = (kit.ids.next(), format::generate(&kit.random));
     let hash = secrets::hash(key.reveal());
     let revision = bump(&mut tx, Topic::Keys).await?;
-    let (prefix, budget, expires_at) = (format::shown(&key), new.budget, new.expires_at);
-    store::insert(&mut tx, store::NewRow { id, user, name: &new.name, hash: &hash, prefix, budget, expires_at, created_at: now, revision }).await?;
+    let row = store::NewRow {
+        id,
+        user,
+        name: &new.name,
+        hash: &hash,
+        prefix: format::shown(&key),
+        budget: new.budget,
+        expires_at: new.expires_at,
+        options: new.options.write(),
+        created_at: now,
+        revision,
+    };
+    store::insert(&mut tx, row).await?;
     tx.commit().await?;
     Ok(CreatedKey { id, key })
 }
@@ -152,6 +198,28 @@ pub async fn create(db: &Db, kit: &Kit, user: Id, new: NewKey) -> Result<Created
 /// The database's.
 pub async fn list(conn: &mut Conn, user: Id) -> Result<Vec<KeyView>, sqlx::Error> {
     store::list(conn, user).await
+}
+
+/// One of the user's keys.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &mut Conn, user: Id, key: Id) -> Result<Option<KeyView>, sqlx::Error> {
+    Ok(list(conn, user).await?.into_iter().find(|view| view.id == key))
+}
+
+/// Changes the user's key. Every node knows within a second.
+///
+/// # Errors
+/// [`KeyError::NotFound`] when the user has no such key.
+pub async fn update(db: &Db, user: Id, key: Id, change: &KeyChange) -> Result<(), KeyError> {
+    let mut tx = db.write().await?;
+    let revision = bump(&mut tx, Topic::Keys).await?;
+    if !store::update(&mut tx, user, key, change, revision).await? {
+        return Err(KeyError::NotFound);
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Switches the user's key off or on again.
@@ -214,14 +282,25 @@ pub async fn spent_by_user(conn: &mut Conn, user: Id) -> Result<Usd, sqlx::Error
 mod tests {
     use super::*;
 
+    fn fields<'a>(name: &'a str, budget: &'a str) -> KeyFields<'a> {
+        KeyFields { name, allowance: AllowanceFields { budget, ..AllowanceFields::default() }, ..KeyFields::default() }
+    }
+
     #[test]
     fn a_form_is_read_or_refused_with_every_mistake() {
-        let new = NewKey::parse(" laptop ", "", NEVER, 10).unwrap();
+        let new = NewKey::parse(&fields(" laptop ", ""), NEVER, 10).unwrap();
         assert_eq!((new.name.as_str(), new.budget, new.expires_at), ("laptop", None, NEVER));
-        assert_eq!(NewKey::parse("k", "0", 11, 10).unwrap().budget, Some(Usd::ZERO));
-        let mistakes = NewKey::parse(" ", "-1", 10, 10).unwrap_err();
-        let expected = [("name", "field.required"), ("budget", "field.amount_negative"), ("expires_at", "field.in_the_past")];
+        assert_eq!(NewKey::parse(&fields("k", "0"), 11, 10).unwrap().budget, Some(Usd::ZERO));
+        let mistakes = NewKey::parse(&fields(" ", "-1"), 10, 10).unwrap_err();
+        let expected = [("budget", "field.amount_negative"), ("name", "field.required"), ("expires", "field.in_the_past")];
         assert_eq!(mistakes, expected.map(|(field, key)| FieldError::new(field, key)));
-        assert_eq!(NewKey::parse("k", "0,5", NEVER, 10).unwrap_err(), [FieldError::new("budget", "field.amount")]);
+        assert_eq!(NewKey::parse(&fields("k", "0,5"), NEVER, 10).unwrap_err(), [FieldError::new("budget", "field.amount")]);
+    }
+
+    #[test]
+    fn a_key_may_expire_as_it_did() {
+        assert_eq!(KeyChange::parse(&fields("k", ""), None, 10).unwrap().expires_at, None);
+        assert_eq!(KeyChange::parse(&fields("k", ""), Some(11), 10).unwrap().expires_at, Some(11));
+        assert!(KeyChange::parse(&fields("k", ""), Some(10), 10).is_err());
     }
 }

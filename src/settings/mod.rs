@@ -1,12 +1,13 @@
 //! What an admin sets in the back office: rows of name and value, read by everyone from a snapshot in memory.
 //!
 //! A change bumps the `settings` revision in its transaction, so that every node refreshes its snapshot within a second.
-//! Called by `accounts` (the site's name in mails, the setup link), `web` and `app`.
+//! Called by `accounts` (the site's name in mails, the setup link), the relay (what every customer may use), `web` and `app`.
 
 pub mod store;
 
 use crate::db::revision::{self, Topic};
 use crate::db::{Conn, Db, Tx};
+use crate::keys::Allowance;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub enum Name {
     SetupToken,
     /// Since when the shop has an owner. Whoever makes one writes this row first: its lock lets one through at a time.
     Claimed,
+    /// How much every customer may ask for and spend, unless an admin set something else for one.
+    Allowance,
 }
 
 impl Name {
@@ -30,6 +33,7 @@ impl Name {
             Name::SiteName => "site-name",
             Name::SetupToken => "setup-token",
             Name::Claimed => "claimed",
+            Name::Allowance => "allowance",
         }
     }
 }
@@ -39,11 +43,13 @@ impl Name {
 pub struct Settings {
     /// What the shop is called.
     pub site_name: String,
+    /// How much every customer may ask for and spend, with all keys together, unless an admin set something else for one.
+    pub allowance: Allowance,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { site_name: "Farebox".to_owned() }
+        Self { site_name: "Farebox".to_owned(), allowance: Allowance::default() }
     }
 }
 
@@ -130,6 +136,11 @@ impl Snapshot {
         for (name, value) in store::all(&mut conn).await? {
             if name == Name::SiteName.key() {
                 settings.site_name = value;
+            } else if name == Name::Allowance.key() {
+                settings.allowance = Allowance::read(&value).unwrap_or_else(|error| {
+                    tracing::error!(%error, "the limits of every customer cannot be read; there are none until they are saved again");
+                    Allowance::default()
+                });
             }
         }
         self.0.store(Arc::new(Read { settings: Arc::new(settings), revision }));
@@ -143,6 +154,16 @@ impl Snapshot {
 /// The database's.
 pub async fn set_site_name(tx: &mut Tx, now: i64, name: &SiteName) -> Result<(), sqlx::Error> {
     put(tx, now, Name::SiteName, name.as_str()).await?;
+    revision::bump(tx, Topic::Settings).await?;
+    Ok(())
+}
+
+/// Sets how much every customer may ask for and spend.
+///
+/// # Errors
+/// The database's.
+pub async fn set_allowance(tx: &mut Tx, now: i64, allowance: &Allowance) -> Result<(), sqlx::Error> {
+    put(tx, now, Name::Allowance, &allowance.write()).await?;
     revision::bump(tx, Topic::Settings).await?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::channels::ChannelView;
 use crate::i18n::Lang;
 use crate::kernel::clock::DAY_MS;
 use crate::kernel::{NEVER, Usd};
+use crate::keys::Allowance;
 use crate::ledger::CreditKind;
 use crate::ledger::store::TransferRow;
 use askama::Template;
@@ -193,6 +194,9 @@ impl Page {
 const LIFETIMES: [(&str, &str); 5] =
     [("", "lifetime.never"), ("7", "lifetime.week"), ("30", "lifetime.month"), ("90", "lifetime.quarter"), ("365", "lifetime.year")];
 
+/// The choice that leaves an expiry as it is.
+pub const KEEP: &str = "keep";
+
 /// The moment at which a choice of [`Page::lifetimes`] ends. `None` for what is no choice.
 pub fn lifetime_end(choice: &str, now_ms: i64) -> Option<i64> {
     let (days, _) = LIFETIMES.iter().find(|(days, _)| *days == choice)?;
@@ -204,6 +208,24 @@ impl Page {
     /// The choices of a lifetime field.
     pub fn lifetimes(&self) -> Vec<(&'static str, String)> {
         LIFETIMES.iter().map(|&(days, key)| (days, self.t(key).into_owned())).collect()
+    }
+
+    /// The choices for the lifetime of what has one already.
+    pub fn lifetimes_or_keep(&self) -> Vec<(&'static str, String)> {
+        std::iter::once((KEEP, self.t("lifetime.keep").into_owned())).chain(self.lifetimes()).collect()
+    }
+
+    /// The shop's default limits, as far as there are any: what each is called, and how much it is.
+    pub fn limits(&self, allowance: &Allowance) -> Vec<(String, String)> {
+        let names = ["limit.rpm", "limit.tpm", "limit.rpd", "limit.concurrency", "limit.budget", "limit.budget_day", "limit.budget_week", "limit.budget_month"];
+        let values = allowance.fields().into_iter().map(|(_, value)| value);
+        let all = names.iter().zip(values).filter(|(_, value)| !value.is_empty());
+        all.map(|(key, value)| (self.with("limit.default", "name", self.t(key)), value)).collect()
+    }
+
+    /// What a list of models means.
+    pub fn model_rules(&self) -> Vec<(&'static str, String)> {
+        [("allow", "key.models_allow"), ("deny", "key.models_deny")].map(|(rule, key)| (rule, self.t(key).into_owned())).into()
     }
 
     /// The tone and the words for how a request ended.

@@ -98,9 +98,7 @@ fn stranger(site: &Site, id: Id, request: &Request) -> Visit {
 
 fn source(site: &Site, request: &Request) -> String {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    // Proxies may send several headers of this name: together they are one list.
-    let hops: Vec<&str> = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    crate::limits::source(site.proxies.caller(peer, Some(&hops.join(","))))
+    crate::limits::source(site.proxies.caller(peer, request.headers()))
 }
 
 /// A cookie's value.

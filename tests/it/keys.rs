@@ -2,11 +2,11 @@
 
 use crate::harness::{TestDb, kit, people, user, verified_user};
 use farebox::db::Db;
-use farebox::kernel::{Id, Kit, NEVER, Usd, secrets};
+use farebox::kernel::{Id, Kit, Usd, secrets};
 use farebox::keys::{self, ApiKey, CreatedKey, KeyError, NewKey, Snapshot};
 
 fn named(name: &str) -> NewKey {
-    NewKey { name: name.into(), budget: None, expires_at: NEVER }
+    NewKey::named(name)
 }
 
 async fn make(db: &Db, kit: &Kit, user: Id) -> CreatedKey {
@@ -21,7 +21,7 @@ async fn list(db: &Db, user: Id) -> Vec<keys::KeyView> {
 async fn a_key_is_listed_without_its_text() {
     let (test, kit) = (TestDb::new().await, kit());
     let user = verified_user(&test.db, &kit).await;
-    let new = NewKey { name: "laptop".into(), budget: Some(Usd::dollars(5)), expires_at: kit.clock.now_ms() + 1 };
+    let new = NewKey { budget: Some(Usd::dollars(5)), expires_at: kit.clock.now_ms() + 1, ..named("laptop") };
     let created = keys::create(&test.db, &kit, user, new).await.unwrap();
     let [view] = list(&test.db, user).await.try_into().unwrap();
     assert_eq!((view.id, view.name.as_str(), view.budget), (created.id, "laptop", Some(Usd::dollars(5))));

@@ -1,11 +1,11 @@
 //! `/account/keys`: the keys that a customer's programs call with.
 
-use super::views::{Ask, Keys};
+use super::views::{Ask, EditKey, Keys};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{FieldError, Id};
-use crate::keys::{self, KeyError, NewKey};
+use crate::keys::{self, KeyChange, KeyError, KeyFields, KeyView, NewKey};
 use crate::web::error::{Answer, Problem};
-use crate::web::page::{lifetime_end, render, render_as};
+use crate::web::page::{KEEP, lifetime_end, render, render_as};
 use crate::web::ui::Question;
 use crate::web::who::Customer;
 use crate::web::{Form, Page, Site, flash};
@@ -49,9 +49,54 @@ pub async fn create(State(site): State<Site>, Customer { user, page: context, ..
 
 async fn make(site: &Site, user: Id, form: &Form) -> Result<Option<Secret<String>>, KeyError> {
     let now = site.now();
-    let expires_at = lifetime_end(form.text("expires"), now).ok_or_else(|| KeyError::Invalid(vec![FieldError::new("expires", "field.required")]))?;
-    let new = NewKey::parse(form.text("name"), form.text("budget"), expires_at, now).map_err(KeyError::Invalid)?;
+    let fields = KeyFields::read(|name| form.raw(name));
+    let new = NewKey::parse(&fields, expiry(form, now)?, now).map_err(KeyError::Invalid)?;
     Ok(Some(keys::create(&site.db, &site.kit, user, new).await?.key))
+}
+
+fn expiry(form: &Form, now: i64) -> Result<i64, KeyError> {
+    lifetime_end(form.text("expires"), now).ok_or_else(|| KeyError::Invalid(vec![FieldError::new("expires", "field.required")]))
+}
+
+/// `GET /account/keys/{id}`: what limits the key, to be changed.
+pub async fn edit(State(site): State<Site>, Customer { user, page, .. }: Customer, Path(id): Path<Id>) -> Answer {
+    let key = find(&site, user.id, id).await?;
+    let form = filled(Form::empty(page.lang), &key);
+    Ok(render(&EditKey { page, key, form }))
+}
+
+fn filled(form: Form, key: &KeyView) -> Form {
+    let form = form.fill("name", &key.name).fill("expires", KEEP);
+    key.options.fields(key.budget).into_iter().fold(form, |form, (name, value)| form.fill(name, value))
+}
+
+/// `POST /account/keys/{id}`
+pub async fn update(State(site): State<Site>, Customer { user, mut page, session, .. }: Customer, Path(id): Path<Id>, mut form: Form) -> Answer {
+    let key = find(&site, user.id, id).await?;
+    match change(&site, user.id, id, &form).await {
+        Ok(()) => {
+            site.keys.refresh(&site.db).await?;
+            flash::good(&session, page.t("common.saved")).await?;
+            Ok(Redirect::to("/account/keys").into_response())
+        }
+        Err(KeyError::Invalid(mistakes)) => {
+            form.refuse_all(&mistakes);
+            page.here = format!("/account/keys/{id}");
+            Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &EditKey { page, key, form }))
+        }
+        Err(other) => Err(gone(other)),
+    }
+}
+
+async fn change(site: &Site, user: Id, id: Id, form: &Form) -> Result<(), KeyError> {
+    let now = site.now();
+    let expires_at = if form.text("expires") == KEEP { None } else { Some(expiry(form, now)?) };
+    let change = KeyChange::parse(&KeyFields::read(|name| form.raw(name)), expires_at, now).map_err(KeyError::Invalid)?;
+    keys::update(&site.db, user, id, &change).await
+}
+
+async fn find(site: &Site, user: Id, id: Id) -> Result<KeyView, Problem> {
+    keys::find(&mut *site.db.read().await?, user, id).await?.ok_or(Problem::NotFound)
 }
 
 /// `POST /account/keys/{id}/enable`
@@ -73,8 +118,7 @@ async fn switch(State(site): State<Site>, Customer { user, page, session, .. }: 
 
 /// `GET /account/keys/{id}/delete`: asks first.
 pub async fn ask_delete(State(site): State<Site>, Customer { user, page, .. }: Customer, Path(id): Path<Id>) -> Answer {
-    let all = keys::list(&mut *site.db.read().await?, user.id).await?;
-    let key = all.into_iter().find(|key| key.id == id).ok_or(Problem::NotFound)?;
+    let key = find(&site, user.id, id).await?;
     let question = Question {
         title: page.with("key.delete_title", "name", &key.name),
         loss: page.with2("key.delete_loss", "name", &key.name, "prefix", &key.prefix),

@@ -4,7 +4,7 @@ use super::views::*;
 use crate::i18n::Lang;
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, NEVER, Usd};
-use crate::keys::KeyView;
+use crate::keys::{KeyFields, KeyOptions, KeyView};
 use crate::ledger::store::CreditRow;
 use crate::ledger::{Balance, Bucket, CreditKind};
 use crate::usage::RequestView;
@@ -55,6 +55,7 @@ fn keys() -> Vec<KeyView> {
         expires_at: NEVER,
         disabled_at: None,
         created_at: 0,
+        options: KeyOptions::default(),
     };
     let off = KeyView { id: Id(8), disabled_at: Some(1), budget: None, last_used_at: None, ..key.clone() };
     vec![KeyView { id: Id(9), expires_at: 5, ..key.clone() }, key, off]
@@ -100,6 +101,17 @@ fn every_page_renders_in_both_languages() {
         let barred = Keys { page: page("/account/keys"), keys: vec![], form, made: None, now: 10 }.render().unwrap();
         check_page(&barred);
         assert!(!barred.contains("action=\"/account/keys\"") && barred.contains("action=\"/verify/resend\""), "no key before the address is confirmed");
+        let key = keys().swap_remove(1);
+        let mut form = key.options.fields(key.budget).into_iter().fold(Form::empty(lang), |form, (name, value)| form.fill(name, value)).fill("expires", "keep");
+        let html = EditKey { page: page("/account/keys/7"), key: key.clone(), form: form.clone() }.render().unwrap();
+        check_page(&html);
+        assert!(
+            html.contains("Laptop &#38; co") && html.contains("value=\"keep\" selected") && html.contains("name=\"budget\" type=\"text\" value=\"5\""),
+            "{html}"
+        );
+        assert_eq!(KeyFields::read(|name| form.raw(name)).models, "");
+        form.refuse("models", "key.error.models");
+        check_page(&EditKey { page: page("/account/keys/7"), key, form }.render().unwrap());
         let question = Question { title: "T?".into(), loss: "L".into(), action: "/x".into(), yes: "Y".into(), back: "/b".into() };
         check_page(&Ask { page: Page { visitor: None, ..page("/account/keys/1/delete") }, question }.render().unwrap());
     }

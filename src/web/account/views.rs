@@ -60,6 +60,18 @@ pub struct Keys {
     pub now: i64,
 }
 
+/// `/account/keys/{id}`
+#[derive(Template)]
+#[template(path = "account/key.html")]
+pub struct EditKey {
+    /// What every template knows.
+    pub page: Page,
+    /// The key as it is.
+    pub key: KeyView,
+    /// Its fields.
+    pub form: Form,
+}
+
 /// A question before something is lost.
 #[derive(Template)]
 #[template(path = "account/ask.html")]

@@ -8,12 +8,15 @@ use crate::i18n::Lang;
 use crate::kernel::Prices;
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, NEVER, Price, Usd};
+use crate::keys::Allowance;
 use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
+use crate::limits::Rules;
 use crate::web::Form;
 use crate::web::tests::{check_page, sample_page};
 use crate::web::ui::Question;
 use askama::Template;
+use std::num::NonZeroU64;
 
 fn channel() -> ChannelView {
     ChannelView {
@@ -143,9 +146,11 @@ fn people_render_in_both_languages() {
             form,
             once: Id(5),
             may_disable: true,
+            defaults: Allowance { rules: Rules { rpm: NonZeroU64::new(77), ..Rules::default() }, ..Allowance::default() },
         };
         let html = person.render().unwrap();
         check_page(&html);
+        assert!(html.contains("<dd>77</dd>"));
         assert!(html.contains("-$3.00") && html.contains("A &#60;note&#62;") && html.contains("ann+&#60;b&#62;@"), "{html}");
         let none = Balance { credits: vec![], ..balance };
         let empty = Person { user: off, balance: none, movements: vec![], form: Form::empty(lang), ..person };

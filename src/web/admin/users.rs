@@ -3,6 +3,7 @@
 use super::views::{Ask, Person, Users};
 use crate::accounts::{self, Role, User};
 use crate::kernel::{FieldError, Id, Usd, fields};
+use crate::keys::{Allowance, AllowanceFields, UserLimits};
 use crate::ledger::LedgerError;
 use crate::web::error::{Answer, Problem};
 use crate::web::format::month_start;
@@ -43,8 +44,15 @@ fn older_link(q: &str, before: Id) -> String {
 
 /// `GET /admin/users/{id}`
 pub async fn show(State(site): State<Site>, Admin(admin): Admin, Path(id): Path<Id>) -> Answer {
+    let limits = accounts::limits(&mut *site.db.read().await?, id).await?;
     let form = Form::empty(admin.page.lang);
-    Ok(render(&person(&site, admin, id, form).await?))
+    Ok(render(&person(&site, admin, id, filled(form, &limits)).await?))
+}
+
+/// The form with what was set for the user.
+fn filled(form: Form, limits: &UserLimits) -> Form {
+    let form = form.fill("alone", if limits.alone { "on" } else { "" });
+    limits.allowance.fields().into_iter().fold(form, |form, (name, value)| form.fill(name, value))
 }
 
 async fn person(site: &Site, Customer { mut page, user: actor, .. }: Customer, id: Id, form: Form) -> Result<Person, Problem> {
@@ -56,7 +64,8 @@ async fn person(site: &Site, Customer { mut page, user: actor, .. }: Customer, i
     let month = usage::spend_since(&mut conn, id, month_start(site.now())).await?;
     let movements = site.books.statement(&mut conn, id, None, MOVEMENTS).await?;
     let may_disable = actor.id != id && (user.role == Role::Customer || (user.role == Role::Admin && actor.role == Role::Owner));
-    Ok(Person { page, user, balance, month, movements, form, once: site.kit.ids.next(), may_disable })
+    let defaults = site.settings.now().allowance;
+    Ok(Person { page, user, balance, month, movements, form, once: site.kit.ids.next(), may_disable, defaults })
 }
 
 /// `POST /admin/users/{id}/adjust`
@@ -71,7 +80,24 @@ pub async fn adjust(State(site): State<Site>, Admin(admin): Admin, Path(id): Pat
         Err(mistakes) => mistakes,
     };
     form.refuse_all(&wrong);
-    Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &person(&site, admin, id, form).await?))
+    let limits = accounts::limits(&mut *site.db.read().await?, id).await?;
+    Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &person(&site, admin, id, filled(form, &limits)).await?))
+}
+
+/// `POST /admin/users/{id}/limits`
+pub async fn limit(State(site): State<Site>, Admin(admin): Admin, Path(id): Path<Id>, mut form: Form) -> Answer {
+    let allowance = match Allowance::parse(&AllowanceFields::read(|name| form.raw(name))) {
+        Ok(allowance) => allowance,
+        Err(mistakes) => {
+            form.refuse_all(&mistakes);
+            return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &person(&site, admin, id, form).await?));
+        }
+    };
+    let limits = UserLimits { allowance, alone: form.ticked("alone") };
+    site.accounts.set_limits(&admin.user, id, &limits).await.map_err(public::problem)?;
+    site.keys.refresh(&site.db).await?;
+    flash::good(&admin.session, admin.page.t("common.saved")).await?;
+    Ok(Redirect::to(&format!("/admin/users/{id}")).into_response())
 }
 
 /// Posts the adjustment and notes who made it, in one transaction.

@@ -6,6 +6,7 @@ use crate::channels::ChannelView;
 use crate::gift_cards::{BatchView, CardView};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Prices, Usd};
+use crate::keys::Allowance;
 use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
 use crate::web::ui::Question;
@@ -170,6 +171,8 @@ pub struct Person {
     pub once: Id,
     /// Whether this admin may shut the account.
     pub may_disable: bool,
+    /// What holds for everybody for whom nothing was set.
+    pub defaults: Allowance,
 }
 
 /// `/admin/settings`

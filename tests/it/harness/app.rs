@@ -150,7 +150,7 @@ impl TestApp {
 
     /// Makes a key for a customer.
     pub async fn key(&self, user: Id, budget: Option<Usd>) -> (String, Id) {
-        let new = NewKey { name: "test".to_owned(), budget, expires_at: NEVER };
+        let new = NewKey { budget, ..NewKey::named("test") };
         let created = keys::create(&self.app.db, &self.app.kit, user, new).await.expect("a key");
         self.app.refresh().await.expect("the snapshots follow");
         (created.key.reveal().clone(), created.id)

@@ -3,7 +3,7 @@
 use super::{ask, ask_stream, error_of, model, told};
 use crate::harness::{TestApp, TestDb, kit, people, verified_user};
 use farebox::catalog::ModelFields;
-use farebox::kernel::{Id, NEVER, Usd};
+use farebox::kernel::{Id, Usd};
 use farebox::keys::{self, NewKey};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ async fn is_unusable(request: RequestBuilder) -> bool {
 async fn foreign_key() -> String {
     let (db, kit) = (TestDb::new().await, kit());
     let user = verified_user(&db.db, &kit).await;
-    let created = keys::create(&db.db, &kit, user, NewKey { name: "k".to_owned(), budget: None, expires_at: NEVER }).await.expect("a key");
+    let created = keys::create(&db.db, &kit, user, NewKey::named("k")).await.expect("a key");
     created.key.reveal().clone()
 }
 
@@ -84,7 +84,7 @@ async fn a_key_stops_by_itself_when_anything_about_it_ends() {
     shop.until("the keys of an unverified user stop", || refused(&customer.key)).await;
     set_verified(&shop, user, Some(1)).await;
     let expires_at = kit.clock.now_ms() + 1000;
-    let soon = NewKey { name: "soon".to_owned(), budget: None, expires_at };
+    let soon = NewKey { expires_at, ..NewKey::named("soon") };
     let soon = keys::create(db, kit, user, soon).await.unwrap();
     shop.until("a new key works, or its time is up", || async { !refused(soon.key.reveal()).await || kit.clock.now_ms() > expires_at }).await;
     shop.until("an expired key stops", || refused(soon.key.reveal())).await;
