@@ -1,7 +1,9 @@
 //! What the upstream was asked and what it handed over, for tests to look at and to wait for.
 
-use super::answer::Usage;
+use super::call::{Auth, Call, Dialect, Task};
+use super::fault::Fault;
 use super::script::Frame;
+use super::usage::Usage;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
@@ -51,11 +53,20 @@ pub struct Served {
     pub path: String,
     /// The query, if there was one.
     pub query: Option<String>,
+    /// How the caller speaks; none when nothing answers at that path.
+    pub dialect: Option<Dialect>,
+    /// What the path is for; none when nothing answers there.
+    pub task: Option<Task>,
+    /// Where the caller's key stood.
+    pub auth: Auth,
+    /// The key that the caller sent.
+    pub key: Option<String>,
     /// All headers as they came.
     pub headers: HeaderMap,
     /// The body as it came.
     pub raw: Bytes,
-    /// The body as JSON; null when it is none.
+    /// The body as JSON: null when it is none, and for a form an object of its fields, each file as
+    /// `{"filename", "content_type", "bytes"}`.
     pub body: Value,
     /// The status that was answered; 0 until then.
     pub status: u16,
@@ -69,6 +80,12 @@ pub struct Served {
     pub text: String,
     /// The usage that the answer reports, as `(prompt, cached, completion)`; none when it reports nothing.
     pub usage: Option<(i64, i64, i64)>,
+    /// The whole of the usage that the answer reports.
+    pub report: Option<Usage>,
+    /// What went wrong on purpose or by chance.
+    pub fault: Option<Fault>,
+    /// The model that the path names.
+    path_model: Option<String>,
 }
 
 impl Served {
@@ -77,9 +94,9 @@ impl Served {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The model that was asked for, empty when none was.
+    /// The model that was asked for, in the path or in the body; empty when none was.
     pub fn model(&self) -> &str {
-        self.body["model"].as_str().unwrap_or_default()
+        self.path_model.as_deref().or(self.body["model"].as_str()).unwrap_or_default()
     }
 }
 
@@ -162,28 +179,11 @@ impl Log {
         self.wait_until(|requests| !requests.is_empty() && requests.iter().all(|request| request.outcome.is_final())).await
     }
 
-    pub(super) fn open(&self, method: Method, uri: &Uri, headers: HeaderMap, raw: Bytes, closing: CancellationToken) -> Ticket {
-        let body = serde_json::from_slice(&raw).unwrap_or_default();
-        let (path, query) = (uri.path().to_owned(), uri.query().map(str::to_owned));
+    pub(super) fn open(&self, asked: Asked, closing: CancellationToken) -> Ticket {
         let mut rows = self.rows();
         rows.count += 1;
         let number = rows.count;
-        let outcome = Outcome::Answering;
-        rows.kept.push_back(Served {
-            number,
-            method,
-            path,
-            query,
-            headers,
-            raw,
-            body,
-            status: 0,
-            outcome,
-            chunks: 0,
-            output_tokens: 0,
-            text: String::new(),
-            usage: None,
-        });
+        rows.kept.push_back(asked.into_row(number));
         if rows.kept.len() > self.0.remember {
             rows.kept.pop_front();
         }
@@ -207,6 +207,45 @@ impl Log {
     }
 }
 
+/// A request as it came.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub raw: Bytes,
+    pub body: Value,
+    pub call: Option<Call>,
+}
+
+impl Asked {
+    fn into_row(self, number: u64) -> Served {
+        let (auth, key) = self.call.as_ref().map_or((Auth::None, None), |call| call.key(&self.uri, &self.headers));
+        Served {
+            number,
+            method: self.method,
+            path: self.uri.path().to_owned(),
+            query: self.uri.query().map(str::to_owned),
+            dialect: self.call.as_ref().map(|call| call.dialect),
+            task: self.call.as_ref().map(|call| call.task),
+            auth,
+            key,
+            headers: self.headers,
+            raw: self.raw,
+            body: self.body,
+            status: 0,
+            outcome: Outcome::Answering,
+            chunks: 0,
+            output_tokens: 0,
+            text: String::new(),
+            usage: None,
+            report: None,
+            fault: None,
+            path_model: self.call.and_then(|call| call.model),
+        }
+    }
+}
+
 /// The hand that writes one row of the log. Dropped before the end, it notes that the caller went away.
 #[derive(Debug)]
 pub(super) struct Ticket {
@@ -222,7 +261,14 @@ impl Ticket {
     }
 
     pub fn reports(&self, usage: Option<Usage>) {
-        self.log.update(self.number, |row| row.usage = usage.map(|u| (u.prompt, u.cached, u.completion)));
+        self.log.update(self.number, |row| {
+            row.usage = usage.map(|u| (u.prompt, u.cached, u.completion));
+            row.report = usage;
+        });
+    }
+
+    pub fn suffers(&self, fault: Option<Fault>) {
+        self.log.update(self.number, |row| row.fault = fault);
     }
 
     pub fn stands(&self, outcome: Outcome) {

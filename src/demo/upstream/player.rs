@@ -2,6 +2,7 @@
 
 use super::log::{Outcome, Ticket};
 use super::script::Act;
+use super::server::Line;
 use axum::body::{Body, Bytes};
 use futures_util::stream::unfold;
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ pub(super) struct Player {
     pub acts: VecDeque<Act>,
     pub ticket: Ticket,
     pub gate: watch::Sender<u64>,
+    pub line: Line,
 }
 
 impl Player {
@@ -31,7 +33,7 @@ impl Player {
                 Act::Pause(duration) => pause(*duration).await,
                 Act::Hold => self.hold().await,
                 Act::Stall => self.stall().await,
-                Act::Send(_) | Act::Break | Act::Repeat(_) => {}
+                Act::Send(_) | Act::Break | Act::Reset | Act::Repeat(_) => {}
             }
         }
     }
@@ -61,8 +63,11 @@ impl Player {
                     self.acts.push_front(Act::Repeat(frame.clone()));
                     return Some(Ok(frame.bytes));
                 }
-                Act::Break => {
+                Act::Break | Act::Reset => {
                     pause(Duration::ZERO).await; // what was sent before leaves first
+                    if matches!(act, Act::Reset) {
+                        self.line.reset();
+                    }
                     self.ticket.end(Outcome::Cut);
                     self.acts.clear();
                     return Some(Err(Broken));

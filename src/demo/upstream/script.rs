@@ -2,8 +2,9 @@
 //! read and tested without a connection.
 
 use super::Pace;
-use super::dialect::Dialect;
-use super::switches::{Fault, Framing, Switches};
+use super::call::Call;
+use super::fault::Fault;
+use super::switches::{Framing, Switches};
 use axum::body::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub(super) enum Act {
     Stall,
     /// Breaks the connection.
     Break,
+    /// Breaks the connection with a reset.
+    Reset,
     /// Sends the same again until the caller goes away.
     Repeat(Frame),
 }
@@ -84,14 +87,14 @@ fn opening(switches: &Switches, first_byte: Duration) -> Vec<Act> {
 }
 
 /// The script of a streamed answer.
-pub(super) fn streamed(dialect: Dialect, frames: Vec<Frame>, switches: &Switches, pace: Pace) -> Script {
+pub(super) fn streamed(call: &Call, content_type: &'static str, frames: Vec<Frame>, switches: &Switches, pace: Pace) -> Script {
     let before = opening(switches, Duration::from_millis(pace.first_byte_ms));
-    let mut acts = faulted(dialect, frames, switches, Duration::from_millis(pace.chunk_ms));
+    let mut acts = faulted(call, frames, switches, Duration::from_millis(pace.chunk_ms));
     acts = acts.into_iter().flat_map(|act| framed(act, switches.framing)).collect();
-    Script { before, content_type: "text/event-stream; charset=utf-8", length: None, acts }
+    Script { before, content_type, length: None, acts }
 }
 
-fn faulted(dialect: Dialect, frames: Vec<Frame>, switches: &Switches, pause: Duration) -> VecDeque<Act> {
+fn faulted(call: &Call, frames: Vec<Frame>, switches: &Switches, pause: Duration) -> VecDeque<Act> {
     let (mut acts, mut sent) = (VecDeque::new(), 0);
     let mut gate = switches.gate.filter(|n| *n > 0);
     let mut fault = switches.fault.as_ref().and_then(|fault| Some((due(fault)?, fault)));
@@ -101,7 +104,7 @@ fn faulted(dialect: Dialect, frames: Vec<Frame>, switches: &Switches, pause: Dur
             acts.push_back(Act::Hold);
         }
         if let Some((_, fault)) = fault.take_if(|(n, _)| closing || frame.is_content() && sent >= *n) {
-            let (act, goes_on) = strike(dialect, fault, &frame);
+            let (act, goes_on) = strike(call, fault, &frame, &acts);
             acts.extend(act);
             if !goes_on {
                 return acts;
@@ -119,26 +122,33 @@ fn faulted(dialect: Dialect, frames: Vec<Frame>, switches: &Switches, pause: Dur
 /// After how many chunks a fault of a stream is due; none for those that are over before the stream begins.
 fn due(fault: &Fault) -> Option<u64> {
     match fault {
-        Fault::Stall(chunks) => *chunks,
-        Fault::Cut(n) | Fault::Short(n) | Fault::Torn(n) | Fault::ErrorEvent(n) | Fault::BadSse(n) | Fault::Noise(n) => Some(*n),
+        Fault::Stall(chunks) | Fault::Reset(chunks) => *chunks,
+        Fault::Cut(n) | Fault::Short(n) | Fault::Torn(n) | Fault::ErrorEvent(n) | Fault::Overload(n) | Fault::BadSse(n) | Fault::Noise(n) => Some(*n),
         Fault::Endless => Some(BEFORE_ENDLESS),
         Fault::BadJson => Some(0),
-        Fault::Status(_) | Fault::HangUp | Fault::Html | Fault::Redirect => None,
+        Fault::Status(_) | Fault::HangUp | Fault::Html | Fault::Redirect | Fault::Empty | Fault::Absent => None,
     }
 }
 
-/// What a fault does instead of the next frame, and whether the answer goes on behind it.
-fn strike(dialect: Dialect, fault: &Fault, next: &Frame) -> (Option<Act>, bool) {
+/// What a fault does instead of the next frame, behind what was sent before, and whether the answer goes on behind it.
+fn strike(call: &Call, fault: &Fault, next: &Frame, before: &VecDeque<Act>) -> (Option<Act>, bool) {
+    let error = |overload| {
+        let sent: Vec<&Frame> = before.iter().filter_map(|act| if let Act::Send(frame) = act { Some(frame) } else { None }).collect();
+        let first = sent.first().map(|frame| String::from_utf8_lossy(&frame.bytes)).unwrap_or_default();
+        call.error_event(overload, sent.len(), &first)
+    };
     let send = |bytes: Bytes| Some(Act::Send(Frame::head(bytes)));
     match fault {
         Fault::Stall(_) => (Some(Act::Stall), false),
         Fault::Cut(_) => (Some(Act::Break), false),
         Fault::Torn(_) => (Some(Act::Send(next.half())), false),
-        Fault::ErrorEvent(_) => (send(dialect.error_event().into()), false),
+        Fault::Reset(_) => (Some(Act::Reset), false),
+        Fault::ErrorEvent(_) => (send(error(false).into()), false),
+        Fault::Overload(_) => (send(error(true).into()), false),
         Fault::BadSse(_) | Fault::BadJson => (send(Bytes::from_static(b"data: {\"id\": \xff\xfe]\n\nevent nothing of the kind\n\n")), false),
         Fault::Noise(_) => (send(Bytes::from_static(b"event: nonsense\ndata: {\"unfinished\": \n\nretry: soon\n\n")), true),
         Fault::Endless => (Some(Act::Repeat(Frame { text: String::new(), ..next.clone() })), false),
-        Fault::Short(_) | Fault::Status(_) | Fault::HangUp | Fault::Html | Fault::Redirect => (None, false),
+        Fault::Short(_) | Fault::Status(_) | Fault::HangUp | Fault::Html | Fault::Redirect | Fault::Empty | Fault::Absent => (None, false),
     }
 }
 
@@ -147,7 +157,7 @@ fn framed(act: Act, framing: Framing) -> Vec<Act> {
     match framing {
         Framing::Whole => vec![Act::Send(frame)],
         Framing::Split => split(&frame),
-        Framing::Crlf => vec![Act::Send(Frame { bytes: String::from_utf8_lossy(&frame.bytes).replace('\n', "\r\n").into(), ..frame })],
+        Framing::Crlf => vec![Act::Send(Frame { bytes: String::from_utf8_lossy(&frame.bytes).replace("\r\n", "\n").replace('\n', "\r\n").into(), ..frame })],
         Framing::Comments => vec![Act::Send(Frame::head(": keep-alive\n\n")), Act::Send(frame)],
     }
 }
@@ -161,7 +171,7 @@ fn split(frame: &Frame) -> Vec<Act> {
 }
 
 /// The script of an answer that is not streamed.
-pub(super) fn whole(dialect: Dialect, frame: Frame, switches: &Switches, pace: Pace) -> Script {
+pub(super) fn whole(call: &Call, content_type: &'static str, frame: Frame, switches: &Switches, pace: Pace) -> Script {
     let duration = Duration::from_millis(pace.first_byte_ms.saturating_add(pace.chunk_ms.saturating_mul(frame.tokens)));
     let mut before = opening(switches, duration);
     if switches.gate.is_some_and(|n| n > 0) {
@@ -171,11 +181,13 @@ pub(super) fn whole(dialect: Dialect, frame: Frame, switches: &Switches, pace: P
     let acts: VecDeque<Act> = match &switches.fault {
         Some(Fault::Stall(Some(_))) => [half, Act::Stall].into(),
         Some(Fault::Cut(_)) => [half, Act::Break].into(),
+        Some(Fault::Reset(_)) => [half, Act::Reset].into(),
         Some(Fault::Short(_) | Fault::Torn(_)) => [half].into(),
         Some(Fault::Endless) => [half, Act::Repeat(Frame::head(" and so on".repeat(800)))].into(),
-        Some(Fault::ErrorEvent(_)) => [Act::Send(Frame::head(dialect.error(500, "").to_string()))].into(),
+        Some(Fault::ErrorEvent(_)) => [Act::Send(Frame::head(call.error(500, "", None).to_string()))].into(),
+        Some(Fault::Overload(_)) => [Act::Send(Frame::head(call.error(503, "", None).to_string()))].into(),
         Some(Fault::BadJson | Fault::BadSse(_) | Fault::Noise(_)) => [Act::Send(Frame::head(&b"{\"id\": \xff\xfe, not JSON]"[..]))].into(),
-        _ => return Script { before, content_type: "application/json", length: Some(frame.bytes.len()), acts: [Act::Send(frame)].into() },
+        _ => return Script { before, content_type, length: Some(frame.bytes.len()), acts: [Act::Send(frame)].into() },
     };
-    Script { before, content_type: "application/json", length: None, acts }
+    Script { before, content_type, length: None, acts }
 }

@@ -1,72 +1,16 @@
-//! The switches that make the upstream do something else than answer well, and the three places they can stand.
-//!
-//! - in the model name, between hyphens: `demo-429`, `demo-cut-5`, `demo-tokens-40-no-usage`
-//! - in headers: `x-demo-fail: cut=5` or `x-demo-tokens: 40`
-//! - in the last user message: `[[tokens=40, no-usage]]`
-//!
-//! A relay need not forward headers, so everything can be said in all three; the message wins over headers, headers over the model.
-//!
-//! | switch | what happens |
-//! |---|---|
-//! | `400` to `599` | an error answer with that status, in the dialect |
-//! | `hang-up` | the connection closes without any answer |
-//! | `stall`, `stall=N` | accepts and never answers; with N, goes silent after N chunks |
-//! | `cut=N` | the connection breaks after N chunks (3 when not said) |
-//! | `short=N` | ends cleanly after N chunks, without the closing events |
-//! | `torn=N` | ends cleanly after N chunks, in the middle of an event |
-//! | `error-event=N` | an error event after N chunks, then the end |
-//! | `bad-sse=N` | after N chunks only garbage, then the end |
-//! | `noise=N` | garbage after N chunks, then the answer goes on |
-//! | `bad-json` | a 200 whose body is not JSON |
-//! | `html`, `redirect` | a 200 with a web page; a 302 to elsewhere |
-//! | `endless` | a body that never ends |
-//! | `no-usage`, `negative-usage`, `absurd-usage`, `inline-usage` | usage left out, below zero, beyond belief, in the last chunk that has choices |
-//! | `tokens=N` | an answer of N tokens |
-//! | `cached=N`, `cache-write=N`, `reasoning=N` | so many tokens of the prompt came from the cache, went into it (Anthropic), or were thought first |
-//! | `gate=N` | holds the answer after N chunks until the gate is released; 0 holds it before its first byte |
-//! | `slow`, `slow=N` | half a second to the first byte and N ms (50) between chunks |
-//! | `tool` | calls a tool even when the prompt does not ask for one |
-//! | `echo` | answers with the last user message |
-//! | `split`, `crlf`, `comments` | the stream leaves in pieces of 7 bytes; has CRLF line ends; has comment lines between events |
+//! The switches that make the upstream do something else than answer well, and the three places they can stand. The table of all of
+//! them is in the documentation of the [`upstream`](super).
 
 use super::Pace;
+use super::fault::{self, Fault};
 use axum::http::HeaderMap;
 
-/// After how many chunks a fault happens that does not say.
-const SOME_CHUNKS: u64 = 3;
+/// After how many chunks a fault or a gate is due that does not say.
+pub(super) const SOME_CHUNKS: u64 = 3;
 /// No answer is longer, whatever is asked for.
 const MOST_TOKENS: u64 = 1_000_000;
-
-/// What goes wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// An error answer with this status.
-    Status(u16),
-    /// The connection closes without an answer.
-    HangUp,
-    /// Silence: from the start, or after so many chunks.
-    Stall(Option<u64>),
-    /// The connection breaks after so many chunks.
-    Cut(u64),
-    /// A clean end after so many chunks, without the closing events.
-    Short(u64),
-    /// A clean end after so many chunks, in the middle of an event.
-    Torn(u64),
-    /// An error event after so many chunks.
-    ErrorEvent(u64),
-    /// Garbage after so many chunks, then the end.
-    BadSse(u64),
-    /// Garbage after so many chunks, then the rest of the answer.
-    Noise(u64),
-    /// A body that is not JSON.
-    BadJson,
-    /// A web page.
-    Html,
-    /// A redirect.
-    Redirect,
-    /// A body without end.
-    Endless,
-}
+/// No request calls more tools, whatever is asked for.
+const MOST_CALLS: u64 = 128;
 
 /// What the usage report says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,10 +22,14 @@ pub enum Report {
     Missing,
     /// Numbers below zero.
     Negative,
+    /// A million times the truth.
+    Large,
     /// Numbers that no model could reach.
     Absurd,
-    /// The truth, but in the last chunk that has choices instead of in one of its own (OpenAI streams).
+    /// The truth, but in the last chunk that has choices instead of in one of its own (OpenAI chat streams).
     Inline,
+    /// The truth so far in every chunk (OpenAI chat streams).
+    Every,
 }
 
 /// How a stream is cut into bytes.
@@ -96,6 +44,30 @@ pub enum Framing {
     Crlf,
     /// Comment lines between the events.
     Comments,
+}
+
+/// An end of the answer that the provider decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A filter steps in after five tokens.
+    Filtered,
+    /// The model says what stands elsewhere (Gemini).
+    Recitation,
+    /// The model calls a tool in a way that nobody can read (Gemini).
+    MalformedCall,
+    /// A long turn is interrupted and can go on (Anthropic).
+    PauseTurn,
+    /// The context window is full (Anthropic).
+    ContextFull,
+}
+
+/// A fault that strikes some requests and spares others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Luck {
+    /// Of a hundred requests, how many are struck.
+    pub percent: u64,
+    /// Faults in the middle of an answer and refusals of the key as well, not only those before the first byte that pass.
+    pub everything: bool,
 }
 
 /// Everything that was asked of one answer.
@@ -121,6 +93,54 @@ pub struct Switches {
     pub tool: bool,
     /// Answers with the last user message.
     pub echo: bool,
+    /// Several calls of tools at once; 0 leaves it to the question.
+    pub parallel: u64,
+    /// Words before the call of a tool.
+    pub preamble: bool,
+    /// The model says that it will not do it.
+    pub refuse: bool,
+    /// The prompt is refused by a filter.
+    pub blocked: bool,
+    /// How the answer ends when the provider decides.
+    pub ending: Option<Ending>,
+    /// Prompt tokens that were written to the cache for an hour.
+    pub cache_write_1h: u64,
+    /// Tokens of the answer that were sound, beside its words.
+    pub audio_out: u64,
+    /// What was sent before counts as cached.
+    pub caching: bool,
+    /// Refuses histories that the real providers refuse.
+    pub strict: bool,
+    /// Shows thoughts in `reasoning_content` (OpenAI chat).
+    pub reasoning_content: bool,
+    /// Thoughts are encrypted (Anthropic).
+    pub redacted: bool,
+    /// Calls of tools have an id (Gemini).
+    pub call_ids: bool,
+    /// The oddities of Azure on other paths as well.
+    pub azure_chunks: bool,
+    /// The last event of a stream reports output alone (Anthropic).
+    pub lean_usage: bool,
+    /// Transcriptions report seconds, whatever the model is called.
+    pub duration_usage: bool,
+    /// Moderation finds something.
+    pub flagged: bool,
+    /// A server that has never heard of Responses.
+    pub no_responses: bool,
+    /// No `[DONE]` at the end of a stream.
+    pub no_done: bool,
+    /// The right body with the wrong content type.
+    pub wrong_type: bool,
+    /// Seconds in the `Retry-After` of an error; none for what the dialect does by itself.
+    pub retry_after: Option<u64>,
+    /// No `Retry-After` on any error.
+    pub no_retry_after: bool,
+    /// Milliseconds to the first byte.
+    pub wait_ms: Option<u64>,
+    /// A fault that strikes at random.
+    pub luck: Option<Luck>,
+    /// What the luck begins with.
+    pub seed: u64,
     /// How the stream is cut into bytes.
     pub framing: Framing,
 }
@@ -147,7 +167,7 @@ impl Switches {
         let parts: Vec<&str> = model.split(['-', '/', ':']).collect();
         let mut at = 0;
         while at < parts.len() {
-            let taken = [2, 1].into_iter().find_map(|width| {
+            let taken = [3, 2, 1].into_iter().find_map(|width| {
                 let name = parts.get(at..at + width)?.join("-");
                 let argument = parts.get(at + width).and_then(|part| part.parse().ok());
                 self.apply(&name, argument).then_some(width + usize::from(argument.is_some() && takes_argument(&name)))
@@ -190,24 +210,73 @@ impl Switches {
     }
 
     fn apply(&mut self, name: &str, argument: Option<u64>) -> bool {
-        if let Some(fault) = fault(name, argument) {
+        if let Some(fault) = fault::named(name, argument) {
             self.fault = Some(fault);
             return true;
         }
+        self.apply_number(name, argument) || self.apply_report(name) || self.apply_flag(name)
+    }
+
+    fn apply_number(&mut self, name: &str, argument: Option<u64>) -> bool {
         let count = argument.map(|n| n.min(MOST_TOKENS));
         match name {
-            "no-usage" => self.report = Report::Missing,
-            "negative-usage" => self.report = Report::Negative,
-            "absurd-usage" => self.report = Report::Absurd,
-            "inline-usage" => self.report = Report::Inline,
             "tokens" => self.tokens = count.or(self.tokens),
             "cached" => self.cached = count.unwrap_or(64),
             "cache-write" => self.cache_write = count.unwrap_or(64),
+            "cache-write-1h" => self.cache_write_1h = count.unwrap_or(64),
             "reasoning" => self.reasoning = count.unwrap_or(32),
+            "audio-out" => self.audio_out = count.unwrap_or(32),
+            "parallel" => self.parallel = argument.unwrap_or(2).min(MOST_CALLS),
             "gate" => self.gate = Some(argument.unwrap_or(SOME_CHUNKS)),
             "slow" => self.pace = Some(Pace { first_byte_ms: 500, chunk_ms: argument.unwrap_or(50) }),
+            "wait" => self.wait_ms = Some(argument.unwrap_or(1_000)),
+            "retry-after" => self.retry_after = Some(argument.unwrap_or(1)),
+            "flaky" => self.luck = Some(Luck { percent: argument.unwrap_or(50), everything: false }),
+            "chaos" => self.luck = Some(Luck { percent: argument.unwrap_or(50), everything: true }),
+            "seed" => self.seed = argument.unwrap_or_default(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn apply_report(&mut self, name: &str) -> bool {
+        self.report = match name {
+            "no-usage" => Report::Missing,
+            "negative-usage" => Report::Negative,
+            "large-usage" => Report::Large,
+            "absurd-usage" => Report::Absurd,
+            "inline-usage" => Report::Inline,
+            "every-usage" => Report::Every,
+            _ => return false,
+        };
+        true
+    }
+
+    fn apply_flag(&mut self, name: &str) -> bool {
+        match name {
             "tool" => self.tool = true,
             "echo" => self.echo = true,
+            "preamble" => self.preamble = true,
+            "refuse" => self.refuse = true,
+            "blocked" => self.blocked = true,
+            "filtered" => self.ending = Some(Ending::Filtered),
+            "recitation" => self.ending = Some(Ending::Recitation),
+            "malformed-call" => self.ending = Some(Ending::MalformedCall),
+            "pause-turn" => self.ending = Some(Ending::PauseTurn),
+            "context-full" => self.ending = Some(Ending::ContextFull),
+            "caching" => self.caching = true,
+            "strict" => self.strict = true,
+            "reasoning-content" => self.reasoning_content = true,
+            "redacted" => self.redacted = true,
+            "call-ids" => self.call_ids = true,
+            "azure-chunks" => self.azure_chunks = true,
+            "lean-usage" => self.lean_usage = true,
+            "duration-usage" => self.duration_usage = true,
+            "flagged" => self.flagged = true,
+            "no-responses" => self.no_responses = true,
+            "no-done" => self.no_done = true,
+            "wrong-type" => self.wrong_type = true,
+            "no-retry-after" => self.no_retry_after = true,
             "split" => self.framing = Framing::Split,
             "crlf" => self.framing = Framing::Crlf,
             "comments" => self.framing = Framing::Comments,
@@ -217,29 +286,8 @@ impl Switches {
     }
 }
 
-fn fault(name: &str, argument: Option<u64>) -> Option<Fault> {
-    let chunks = argument.unwrap_or(SOME_CHUNKS);
-    Some(match name {
-        "hang-up" => Fault::HangUp,
-        "stall" => Fault::Stall(argument.filter(|n| *n > 0)),
-        "cut" => Fault::Cut(chunks),
-        "short" => Fault::Short(chunks),
-        "torn" => Fault::Torn(chunks),
-        "error-event" => Fault::ErrorEvent(chunks),
-        "bad-sse" => Fault::BadSse(chunks),
-        "noise" => Fault::Noise(chunks),
-        "bad-json" => Fault::BadJson,
-        "html" => Fault::Html,
-        "redirect" => Fault::Redirect,
-        "endless" => Fault::Endless,
-        status => Fault::Status(status.parse().ok().filter(|code| (400..600).contains(code) && status.len() == 3)?),
-    })
-}
-
 /// In a model name a number may follow a switch without belonging to it: `demo-tool-429`.
 fn takes_argument(name: &str) -> bool {
-    matches!(
-        name,
-        "stall" | "cut" | "short" | "torn" | "error-event" | "bad-sse" | "noise" | "tokens" | "cached" | "cache-write" | "reasoning" | "gate" | "slow"
-    )
+    let numbers = ["tokens", "cached", "cache-write", "cache-write-1h", "reasoning", "audio-out", "parallel", "gate", "slow", "wait", "retry-after"];
+    fault::takes_argument(name) || numbers.contains(&name) || matches!(name, "flaky" | "chaos" | "seed")
 }

@@ -65,6 +65,16 @@ pub(super) fn name(prefix: &str, text: &str, number: u64) -> String {
     format!("{prefix}{tail}")
 }
 
+/// What only the provider can read and check: a signature under a text, or the text encrypted. The text decides it.
+pub(super) fn seal(text: &str) -> String {
+    let mut dice = Dice::of(text, 0x7365_616c);
+    let bytes: Vec<u8> = (0..9).flat_map(|_| dice.roll().to_be_bytes()).collect();
+    format!("{SEAL}{}", data_encoding::BASE64.encode(&bytes))
+}
+
+/// What every seal begins with.
+pub(super) const SEAL: &str = "ErUB";
+
 /// An answer to `question`, of `length` tokens when given, else of a length that the question determines.
 pub(super) fn speech(question: &str, variant: u64, length: Option<u64>) -> Vec<Piece> {
     let mut dice = Dice::of(question, variant);
@@ -86,6 +96,17 @@ pub(super) fn speech(question: &str, variant: u64, length: Option<u64>) -> Vec<P
     if length.is_some() {
         cut(&mut out, wanted);
     }
+    out
+}
+
+/// What goes through the model's head before it answers: exactly so many tokens.
+pub(super) fn thoughts(question: &str, variant: u64, length: u64) -> Vec<Piece> {
+    let mut dice = Dice::of(question, variant ^ 0x7468_6f75_6768_7473);
+    let mut out = if length > 0 { pieces("Let me think.") } else { Vec::new() };
+    while total(&out) < length {
+        out.extend(pieces(ENGLISH[dice.below(ENGLISH.len())]));
+    }
+    cut(&mut out, length);
     out
 }
 

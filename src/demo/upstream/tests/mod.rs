@@ -4,7 +4,7 @@ mod answers;
 mod faults;
 mod timing;
 
-use super::switches::{Fault, Report};
+use super::switches::Report;
 use super::*;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
