@@ -5,6 +5,7 @@
 //! `StreamRenderer`. The functions here choose among them.
 
 pub mod canonical;
+pub mod chat;
 pub mod custom;
 pub mod data_url;
 pub mod fields;
@@ -12,15 +13,13 @@ pub mod models;
 pub mod sse;
 
 #[path = "stub.rs"]
-pub mod chat;
-#[path = "stub.rs"]
 pub mod messages;
 #[path = "stub.rs"]
 pub mod responses;
 pub mod gemini {
-    pub use super::chat::{StreamParser, StreamRenderer, parse_answer, render_answer, render_request};
+    pub use super::messages::{StreamParser, StreamRenderer, parse_answer, render_answer, render_request};
     pub fn parse_request(body: &[u8], _: &str, _: bool) -> Result<super::Request, super::Unfit> {
-        super::chat::parse_request(body)
+        super::messages::parse_request(body)
     }
 }
 pub mod embed {

@@ -9,6 +9,7 @@ pub mod call_id;
 pub mod custom;
 mod event;
 mod request;
+mod ties;
 
 pub use answer::{Answer, Stop};
 pub use event::{Delta, Event, Opening};
@@ -16,6 +17,7 @@ pub use request::{
     Alias, Choice, Effort, File, Format, Image, Instruction, Message, Part, Reasoning, Request, Role, Sampling, Signature, Source, Text, Thought, Tool,
     ToolCall, ToolKind, ToolResult,
 };
+pub use ties::tie_results;
 
 /// A request that a dialect cannot take: a 400 for its caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
