@@ -6,7 +6,6 @@
 
 mod answer;
 pub mod call_id;
-pub mod custom;
 mod event;
 mod request;
 mod ties;

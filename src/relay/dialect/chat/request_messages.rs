@@ -1,9 +1,9 @@
 //! Reading the conversation of a Chat request.
 
 use super::{thoughts, tools::parse_cache};
-use crate::relay::dialect::Dialect;
 use crate::relay::dialect::canonical::{File, Image, Instruction, Message, Part, Role, Signature, Source, Text, ToolCall, ToolResult, Unfit, tie_results};
 use crate::relay::dialect::fields::Fields;
+use crate::relay::dialect::{Dialect, data_url};
 use serde_json::Value;
 
 /// Reads `messages`: the prompts that stand before the conversation, and the conversation.
@@ -107,7 +107,7 @@ fn image(part: &mut Fields, cache: Option<String>) -> Result<Part, Unfit> {
             (url, detail)
         }
     };
-    Ok(Part::Image(Image { source: source(url), detail, cache }))
+    Ok(Part::Image(Image { source: data_url::read(url), detail, cache }))
 }
 
 fn file(part: &mut Fields, cache: Option<String>) -> Result<Part, Unfit> {
@@ -115,25 +115,13 @@ fn file(part: &mut Fields, cache: Option<String>) -> Result<Part, Unfit> {
     let mut file = part.must("file", file)?;
     let name = file.string("filename")?;
     let source = match (file.string("file_data")?, file.string("file_id")?) {
-        (Some(data), None) if data.starts_with("data:") || data.contains("://") => source(data),
+        (Some(data), None) if data.starts_with("data:") || data.contains("://") => data_url::read(data),
         (Some(data), None) => Source::Base64 { media_type: "application/pdf".to_owned(), data },
         (None, Some(id)) => Source::FileId { of: Dialect::Chat, id },
         _ => return Err(file.wrong("file_data", "there, or else 'file_id'")),
     };
     file.finish()?;
     Ok(Part::File(File { source, name, cache }))
-}
-
-/// An address, or what a `data:` address holds.
-fn source(url: String) -> Source {
-    let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-    match inline {
-        Some((media_type, data)) => {
-            let media_type = media_type.split(';').next().unwrap_or_default().to_owned();
-            Source::Base64 { media_type, data: data.to_owned() }
-        }
-        None => Source::Url(url),
-    }
 }
 
 fn assistant(message: &mut Fields) -> Result<Vec<Part>, Unfit> {

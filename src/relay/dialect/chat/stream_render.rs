@@ -1,8 +1,8 @@
 //! Writing a Chat stream.
 
 use super::{finish_reason, thoughts, usage};
-use crate::relay::dialect::canonical::custom::CustomCalls;
 use crate::relay::dialect::canonical::{Delta, Event, Opening, Stop, Thought};
+use crate::relay::dialect::custom::CustomCalls;
 use crate::relay::dialect::{Closing, Dialect, Echo, sse};
 use bytes::{BufMut, BytesMut};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! Tools and the choice among them, as Chat writes them.
 
 use crate::relay::dialect::canonical::{Choice, Request, Tool, ToolKind, Unfit};
+use crate::relay::dialect::custom;
 use crate::relay::dialect::fields::Fields;
 use serde_json::{Value, json};
 
@@ -139,7 +140,7 @@ fn render_one(tool: &Tool, is_openai: bool) -> Value {
             }
             return json!({"type": "custom", "custom": inner});
         }
-        ToolKind::Custom { format } => inner["parameters"] = crate::relay::dialect::canonical::custom::parameters(format.as_ref()),
+        ToolKind::Custom { format } => inner["parameters"] = custom::schema(format.as_ref()),
     }
     json!({"type": "function", "function": inner})
 }

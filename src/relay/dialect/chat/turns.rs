@@ -2,7 +2,7 @@
 
 use super::thoughts;
 use crate::relay::dialect::canonical::{File, Image, Instruction, Message, Part, Request, Role, Source, Text, Thought, ToolCall, ToolResult, Unfit, call_id};
-use crate::relay::dialect::{Dialect, Target};
+use crate::relay::dialect::{Dialect, Target, data_url};
 use serde_json::{Map, Value, json};
 
 /// The longest id of a call that OpenAI takes.
@@ -121,11 +121,7 @@ impl Turns<'_> {
     }
 
     fn image(&self, image: &Image, path: &str) -> Result<Value, Unfit> {
-        let url = match &image.source {
-            Source::Url(url) => url.clone(),
-            Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
-            Source::Text(_) | Source::FileId { .. } => return Err(Unfit::inexpressible(path)),
-        };
+        let url = data_url::write(&image.source).ok_or_else(|| Unfit::inexpressible(path))?;
         let mut inner = json!({"url": url});
         if let Some(detail) = &image.detail {
             inner["detail"] = detail.as_str().into();
