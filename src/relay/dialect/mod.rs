@@ -10,12 +10,11 @@ pub mod custom;
 pub mod data_url;
 pub mod fields;
 pub mod models;
+pub mod responses;
 pub mod sse;
 
 #[path = "stub.rs"]
 pub mod messages;
-#[path = "stub.rs"]
-pub mod responses;
 pub mod gemini {
     pub use super::messages::{StreamParser, StreamRenderer, parse_answer, render_answer, render_request};
     pub fn parse_request(body: &[u8], _: &str, _: bool) -> Result<super::Request, super::Unfit> {

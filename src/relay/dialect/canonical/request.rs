@@ -48,6 +48,11 @@ impl Request {
         self.tools.iter().find(|tool| tool.name == name)
     }
 
+    /// Whether the tool of that name takes free text. A provider that does not know such tools calls it as a function, with the text in `input`.
+    pub fn is_custom(&self, name: &str) -> bool {
+        self.tool(name).is_some_and(|tool| matches!(tool.kind, ToolKind::Custom { .. }))
+    }
+
     /// What the caller knows the tool by, when that is something else.
     pub fn alias(&self, name: &str) -> Option<&Alias> {
         self.aliases.iter().find(|alias| alias.name == name)

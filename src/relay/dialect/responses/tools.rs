@@ -1,0 +1,193 @@
+//! Tools and the choice among them, read and written. In Responses a tool's fields stand flat beside its `type`.
+
+use super::super::canonical::{Alias, Choice, Request, Tool, ToolKind, Unfit};
+use super::super::fields::Fields;
+use super::local_shell;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// Tools that the provider runs by itself.
+const HOSTED: [&str; 6] = ["web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "image_generation", "tool_search"];
+/// What the strictest dialect allows for a name.
+const LONGEST_NAME: usize = 64;
+
+/// Reads `tools` into the request.
+///
+/// # Errors
+/// When a tool is malformed, or is a hosted one and nothing else is offered.
+pub(super) fn parse(items: Vec<Fields>, request: &mut Request) -> Result<(), Unfit> {
+    let mut hosted = None;
+    for mut fields in items {
+        let kind = fields.string("type")?.unwrap_or_default();
+        match kind.as_str() {
+            "namespace" => parse_namespace(fields, request)?,
+            kind if HOSTED.contains(&kind) => hosted = hosted.or(Some(fields.path("type"))),
+            kind => request.tools.push(parse_tool(kind, fields)?),
+        }
+    }
+    match hosted {
+        Some(path) if request.tools.is_empty() => Err(Unfit::inexpressible(path)),
+        _ => Ok(()),
+    }
+}
+
+fn parse_tool(kind: &str, mut fields: Fields) -> Result<Tool, Unfit> {
+    // Hints on how the provider loads a tool and who may call it.
+    fields.ignore(&["defer_loading", "output_schema", "allowed_callers"]);
+    if kind == "local_shell" {
+        fields.finish()?;
+        return Ok(local_shell::tool());
+    }
+    if !["function", "custom"].contains(&kind) {
+        return Err(fields.inexpressible("type"));
+    }
+    let name = fields.string("name")?;
+    let name = fields.must("name", name)?;
+    let description = fields.string("description")?;
+    let kind = match kind {
+        "function" => {
+            let parameters = fields.take("parameters");
+            if parameters.as_ref().is_some_and(|schema| !schema.is_object()) {
+                return Err(fields.wrong("parameters", "an object"));
+            }
+            ToolKind::Function { parameters, strict: fields.flag("strict")?.filter(|strict| *strict) }
+        }
+        _ => ToolKind::Custom { format: fields.take("format").filter(|format| format["type"] != "text") },
+    };
+    fields.finish()?;
+    Ok(Tool { name, description, kind, cache: None })
+}
+
+/// A group of tools: each gets a name of both, which the answer is turned back from.
+fn parse_namespace(mut fields: Fields, request: &mut Request) -> Result<(), Unfit> {
+    let name = fields.string("name")?;
+    let namespace = fields.must("name", name)?;
+    fields.ignore(&["description", "defer_loading"]);
+    for mut item in fields.objects("tools")? {
+        let kind = item.string("type")?.unwrap_or_default();
+        let mut tool = parse_tool(&kind, item)?;
+        let own = std::mem::take(&mut tool.name);
+        tool.name = joined(&namespace, &own);
+        request.aliases.push(Alias { name: tool.name.clone(), namespace: namespace.clone(), own });
+        request.tools.push(tool);
+    }
+    fields.finish()
+}
+
+/// One name for a group and a tool in it. What gets too long is cut, and told apart by a piece of its hash.
+pub(super) fn joined(namespace: &str, own: &str) -> String {
+    let glue = if namespace.ends_with("__") { "" } else { "__" };
+    let name = format!("{namespace}{glue}{own}");
+    if name.len() <= LONGEST_NAME {
+        return name;
+    }
+    let mark = data_encoding::HEXLOWER.encode(&Sha256::digest(name.as_bytes())[..4]);
+    let kept = name.chars().scan(0, |length, letter| {
+        *length += letter.len_utf8();
+        (*length < LONGEST_NAME - mark.len()).then_some(letter)
+    });
+    format!("{}_{mark}", kept.collect::<String>())
+}
+
+/// A tool as a request or an answer has it.
+pub(super) fn render(tool: &Tool) -> Value {
+    if local_shell::stands_for(tool) {
+        return json!({"type": "local_shell"});
+    }
+    let mut out = Map::new();
+    let kind = if matches!(tool.kind, ToolKind::Function { .. }) { "function" } else { "custom" };
+    out.insert("type".to_owned(), kind.into());
+    out.insert("name".to_owned(), tool.name.clone().into());
+    if let Some(description) = &tool.description {
+        out.insert("description".to_owned(), description.clone().into());
+    }
+    match &tool.kind {
+        ToolKind::Function { parameters, strict } => {
+            let nothing = || json!({"type": "object", "properties": {}});
+            out.insert("parameters".to_owned(), parameters.clone().unwrap_or_else(nothing));
+            // Here a tool without the word is held to its schema; elsewhere it is not.
+            out.insert("strict".to_owned(), strict.unwrap_or(false).into());
+        }
+        ToolKind::Custom { format } => drop(out.insert("format".to_owned(), format.clone().unwrap_or_else(|| json!({"type": "text"})))),
+    }
+    Value::Object(out)
+}
+
+/// The tools of a request as its answer repeats them: groups as groups.
+pub(super) fn echo(request: &Request) -> Vec<Value> {
+    let mut out: Vec<Value> = Vec::with_capacity(request.tools.len());
+    for tool in &request.tools {
+        let Some(alias) = request.alias(&tool.name) else {
+            out.push(render(tool));
+            continue;
+        };
+        let own = render(&Tool { name: alias.own.clone(), ..tool.clone() });
+        let group = out.iter_mut().find(|item| item["type"] == "namespace" && item["name"] == alias.namespace.as_str());
+        match group.and_then(|group| group["tools"].as_array_mut()) {
+            Some(tools) => tools.push(own),
+            None => out.push(json!({"type": "namespace", "name": alias.namespace, "description": "", "tools": [own]})),
+        }
+    }
+    out
+}
+
+/// Reads `tool_choice`.
+///
+/// # Errors
+/// When it is malformed or names a tool of the provider's.
+pub(super) fn parse_choice(value: Value, path: &str) -> Result<Choice, Unfit> {
+    if let Value::String(word) = &value {
+        return match word.as_str() {
+            "auto" => Ok(Choice::Auto),
+            "required" => Ok(Choice::Required),
+            "none" => Ok(Choice::None),
+            _ => Err(Unfit::new(path, format!("'{path}' must be 'auto', 'required', 'none' or an object."))),
+        };
+    }
+    let mut fields = Fields::of(path.to_owned(), value)?;
+    let kind = fields.string("type")?;
+    match kind.as_deref() {
+        Some("function" | "custom") => {
+            let name = fields.string("name")?;
+            let name = fields.must("name", name)?;
+            fields.finish()?;
+            Ok(Choice::Named(name))
+        }
+        Some("allowed_tools") => {
+            let required = match fields.string("mode")?.as_deref() {
+                Some("required") => true,
+                Some("auto") | None => false,
+                Some(_) => return Err(fields.wrong("mode", "'auto' or 'required'")),
+            };
+            let tools = fields.objects("tools")?.into_iter().map(|mut tool| match tool.string("type")?.as_deref() {
+                Some("function" | "custom") => {
+                    let name = tool.string("name")?;
+                    tool.must("name", name)
+                }
+                _ => Err(tool.inexpressible("type")),
+            });
+            let names = tools.collect::<Result<Vec<_>, _>>()?;
+            fields.finish()?;
+            Ok(Choice::Among { names, required })
+        }
+        _ => Err(fields.inexpressible("type")),
+    }
+}
+
+/// `tool_choice` as a request or an answer has it.
+pub(super) fn render_choice(choice: &Choice, request: &Request) -> Value {
+    let named = |name: &str| {
+        let kind = if request.is_custom(name) { "custom" } else { "function" };
+        json!({"type": kind, "name": name})
+    };
+    match choice {
+        Choice::Auto => "auto".into(),
+        Choice::Required => "required".into(),
+        Choice::None => "none".into(),
+        Choice::Named(name) => named(name),
+        Choice::Among { names, required } => {
+            let mode = if *required { "required" } else { "auto" };
+            json!({"type": "allowed_tools", "mode": mode, "tools": names.iter().map(|name| named(name)).collect::<Vec<_>>()})
+        }
+    }
+}
