@@ -4,7 +4,7 @@
 //! migration. What may hold a secret is in [`Private`], which is stored sealed.
 
 use super::pattern;
-use crate::kernel::Price;
+use crate::kernel::{Price, Prices};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -111,6 +111,13 @@ pub struct Cost {
     /// Input that the upstream wrote to its cache.
     #[serde(with = "price")]
     pub cache_write: Price,
+}
+
+impl Cost {
+    /// The same as prices, to be multiplied with what was used.
+    pub fn prices(&self) -> Prices {
+        Prices { input: self.input, output: self.output, cached_input: self.cached_input, cache_write: self.cache_write, ..Prices::default() }
+    }
 }
 
 /// How a channel that is out of use is tried out.

@@ -6,8 +6,12 @@ use super::health::Registry;
 use super::{Channel, Kind, Options, store};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Clock, Id, Random};
+use std::sync::OnceLock;
 use std::time::Duration;
 use url::Url;
+
+/// Made once: it takes a while.
+static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
 
 /// A channel in the making.
 pub(crate) struct Sample {
@@ -56,7 +60,7 @@ impl Sample {
         let health = Registry::new(self.clock, Random::seeded(1)).of(Id(self.id), "here", &fingerprints);
         let base_url = Url::parse("https://upstream.example/v1").expect("an address");
         let opened = Opened { kind: self.kind, base_url, keys, options: self.options };
-        let client = Clients::default().client(&opened.way(Duration::from_secs(5))).expect("a client");
+        let client = CLIENT.get_or_init(|| Clients::default().client(&opened.way(Duration::from_secs(5))).expect("a client")).clone();
         let row = store::Row {
             id: Id(self.id),
             name: format!("channel {}", self.id),

@@ -22,7 +22,7 @@ pub mod models;
 mod operation;
 mod pipeline;
 pub mod report;
-mod route;
+pub mod route;
 pub mod scan;
 mod stream;
 mod whole;

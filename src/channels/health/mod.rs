@@ -80,6 +80,11 @@ impl Verdict {
     pub fn is_the_keys(self) -> bool {
         matches!(self.blame(), Blame::Key(_))
     }
+
+    /// Whether another model of the same upstream may do better.
+    pub fn is_the_models(self) -> bool {
+        self.blame() == Blame::Model
+    }
 }
 
 /// How one channel has been doing.
