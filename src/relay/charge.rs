@@ -9,6 +9,7 @@ use super::dialect::{self, Dialect};
 use super::envelope::Envelope;
 use super::operation::{Operation, Tongue};
 use super::route::Decision;
+use super::route::affinity::{self, Hints};
 use crate::channels::{self, Channel};
 use crate::failpoint;
 use crate::kernel::{Id, Prices, Usage, Usd};
@@ -73,6 +74,17 @@ impl Call {
     pub(super) fn canonical(&self, dialect: Dialect) -> Result<Arc<Request>, Unfit> {
         let parse = || dialect::parse_request(dialect, &self.body, &self.envelope.model, self.envelope.stream).map(Arc::new);
         self.canonical.get_or_init(parse).clone()
+    }
+
+    /// The number of the conversation that the request belongs to.
+    pub(super) fn affinity(&self, headers: &axum::http::HeaderMap) -> Option<u64> {
+        let named = self.envelope.affinity.as_deref();
+        let (system, first_user) = self.envelope.opening(&self.body);
+        let hints = match self.tongue() {
+            Tongue::Anthropic => Hints { metadata_user_id: named, system, first_user, ..Hints::default() },
+            _ => Hints { prompt_cache_key: named, system, first_user, ..Hints::default() },
+        };
+        affinity::of(self.user, headers, &hints)
     }
 
     /// The input tokens, counted.

@@ -3,6 +3,7 @@
 
 use super::dialect::canonical::Unfit;
 use super::operation::Tongue;
+use super::route::Skip;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
@@ -125,6 +126,20 @@ impl ApiError {
     pub fn no_channel(model: &str) -> Self {
         let message = format!("No channel can serve the model '{model}' right now. Try again shortly.");
         Self { retry_after: Some(30), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "api_error", Some("no_channel"), message) }
+    }
+
+    /// Whoever serves the model lacks something that the request needs.
+    pub fn incapable(model: &str, why: Skip) -> Self {
+        let (param, what) = match why {
+            Skip::Tools => ("tools", "tools"),
+            Skip::Vision => ("messages", "images"),
+            Skip::JsonSchema => ("response_format", "a JSON schema"),
+            Skip::Streaming => ("stream", "streaming"),
+            Skip::Context => ("messages", "an input of this length"),
+            _ => ("model", "this kind of call"),
+        };
+        let message = format!("The model '{model}' cannot be used with {what} here. Leave it out, or choose another model.");
+        Self { code: Some("unsupported"), ..Self::invalid_field(param, message) }
     }
 
     /// Everyone who serves the model failed.

@@ -6,10 +6,10 @@ use super::dispatch::{self, Dispatched, Whole};
 use super::envelope::Envelope;
 use super::error::ApiError;
 use super::operation::{Operation, Tongue};
+use super::route::{Attempt, Route};
 use super::stream::StreamBody;
 use super::{COST, Relay, auth, body, report, whole, with_request_id};
 use crate::catalog::Model;
-use crate::channels::Channel;
 use crate::failpoint;
 use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::keys::Entry;
@@ -128,8 +128,8 @@ async fn relayed(relay: &Relay, call: Arc<Call>, key: &Entry, headers: &HeaderMa
     let blank = Blank { relay, id: call.id, key, started_ms: call.started_ms };
     let refuse = |error| blank.refuse(&call.envelope.model, call.envelope.stream, error);
     let permit = Permit::unlimited();
-    let channels = match dispatch::plan(relay, &call, headers) {
-        Ok(channels) => channels,
+    let (route, first) = match dispatch::plan(relay, &call, headers) {
+        Ok(way) => way,
         Err(error) => return Err(refuse(error).await),
     };
     let hold = match reserve(relay, &call, key).await {
@@ -137,7 +137,7 @@ async fn relayed(relay: &Relay, call: Arc<Call>, key: &Entry, headers: &HeaderMa
         Err(error) => return Err(refuse(error).await),
     };
     let (charge, cap) = admit(relay, &call, hold, permit).await?;
-    run(charge, &channels, cap).await
+    run(charge, route, first, cap).await
 }
 
 /// Reserves the money, as far as the balance goes; none for a model that costs nothing.
@@ -221,8 +221,8 @@ fn refused(relay: &Relay, error: LedgerError) -> ApiError {
     }
 }
 
-async fn run(mut charge: Charge, channels: &[Arc<Channel>], cap: Option<u64>) -> Result<Response<Body>, ApiError> {
-    match dispatch::dispatch(&mut charge, channels, cap).await {
+async fn run(mut charge: Charge, mut route: Route, first: Attempt, cap: Option<u64>) -> Result<Response<Body>, ApiError> {
+    match dispatch::dispatch(&mut charge, &mut route, first, cap).await {
         Dispatched::Whole(whole) => deliver(charge, whole).await,
         Dispatched::Stream { response, first, flow } => {
             let array = charge.call.array;

@@ -4,7 +4,7 @@ use super::prepare::{Back, Prepared};
 use super::refusal::refusal;
 use super::translated::Translated;
 use super::{Dispatched, Miss, Whole};
-use crate::channels::{Channel, Permit, Verdict};
+use crate::channels::{Permit, Verdict};
 use crate::failpoint;
 use crate::relay::charge::{Call, Charge};
 use crate::relay::dialect::{self, Dialect, Echo, embed};
@@ -12,6 +12,7 @@ use crate::relay::flow::{Flow, Pass, PassOptions, Translation};
 use crate::relay::operation::Operation;
 use crate::relay::pipeline::header_text;
 use crate::relay::report::UsageReport;
+use crate::relay::route::Attempt;
 use crate::relay::scan::{self, Wire};
 use crate::relay::whole::{self, Rename};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
@@ -28,10 +29,11 @@ const WHOLE_ANSWER: Duration = Duration::from_secs(600);
 /// The longest pause that an upstream may ask for.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
-pub(super) async fn ask(charge: &mut Charge, channel: &Channel, way: &Permit, prepared: Prepared<'_>) -> Result<Dispatched, Miss> {
+pub(super) async fn ask(charge: &mut Charge, attempt: &Attempt, prepared: Prepared<'_>) -> Result<Dispatched, Miss> {
     let call = std::sync::Arc::clone(&charge.call);
     let streamed = call.envelope.stream;
-    let request = request(&call, channel, way, &prepared, streamed)?;
+    let (channel, way) = (&attempt.channel, &attempt.permit);
+    let request = request(&call, attempt, &prepared, streamed)?;
     let patience = channel.options.first_byte_timeout.unwrap_or(charge.relay().config.first_byte_timeout);
     let idle = channel.options.idle_timeout.unwrap_or(charge.relay().config.idle_timeout);
     let response = match tokio::time::timeout(patience, channel.client().execute(request)).await {
@@ -49,9 +51,10 @@ pub(super) async fn ask(charge: &mut Charge, channel: &Channel, way: &Permit, pr
     }
 }
 
-fn request(call: &Call, channel: &Channel, way: &Permit, prepared: &Prepared<'_>, streamed: bool) -> Result<reqwest::Request, Miss> {
+fn request(call: &Call, attempt: &Attempt, prepared: &Prepared<'_>, streamed: bool) -> Result<reqwest::Request, Miss> {
+    let (channel, way) = (&attempt.channel, &attempt.permit);
     let key = channel.keys.get(way.key).ok_or_else(|| Miss::broken("its key is gone"))?;
-    let endpoint = channel.endpoint(key, prepared.door, &way.model, streamed).ok_or_else(|| Miss::broken("it does not offer this"))?;
+    let endpoint = channel.endpoint(key, attempt.target, &way.model, streamed).ok_or_else(|| Miss::broken("it does not offer this"))?;
     let mut request = reqwest::Request::new(Method::POST, endpoint.url.into_owned());
     let headers = request.headers_mut();
     headers.clone_from(endpoint.headers);

@@ -13,7 +13,7 @@ use super::charge::{Call, Charge};
 use super::error::ApiError;
 use super::flow::Flow;
 use super::report::UsageReport;
-use super::route;
+use super::route::{Attempt, Route, Unserved};
 use super::whole::Rename;
 use crate::channels::{Channel, Verdict};
 use axum::http::{HeaderMap, StatusCode};
@@ -73,67 +73,77 @@ impl Miss {
     }
 }
 
-/// The channels to try, in order.
+/// The way of a request, and its first attempt.
 ///
 /// # Errors
-/// When there is none.
-pub(super) fn plan(relay: &Relay, call: &Call, headers: &HeaderMap) -> Result<Vec<Arc<Channel>>, ApiError> {
-    let channels = route::order(relay, call, headers);
-    if channels.is_empty() { Err(ApiError::no_channel(&call.envelope.model)) } else { Ok(channels) }
+/// When there is nobody to ask.
+pub(super) fn plan(relay: &Relay, call: &Call, headers: &HeaderMap) -> Result<(Route, Attempt), ApiError> {
+    let candidates = relay.channels.candidates(&call.envelope.model);
+    // Who is alone needs to be told nothing.
+    let is_choice = candidates.len() > 1 || candidates.iter().any(|channel| channel.keys.len() > 1);
+    let affinity = if is_choice { call.affinity(headers) } else { None };
+    let mut route = Route::new(candidates, &call.envelope.model, call.needs(), affinity, &relay.kit.random);
+    match route.next_attempt() {
+        Some(attempt) => Ok((route, attempt)),
+        None => Err(unserved(relay, &route, &call.envelope.model)),
+    }
 }
 
-/// Asks one channel after the other, each with another key when it is the key that failed.
-pub(super) async fn dispatch(charge: &mut Charge, channels: &[Arc<Channel>], cap: Option<u64>) -> Dispatched {
-    let (mut left, deadline) = (charge.relay().config.attempts, Instant::now() + charge.relay().config.total_timeout);
-    let mut failures = Failures::default();
-    for channel in channels {
-        let mut tried_keys = Vec::new();
-        while left > 0 && Instant::now() < deadline {
-            let draw = u64::from_le_bytes(charge.relay().kit.random.bytes());
-            let model = channel.upstream_model(&charge.call.envelope.model, draw).to_owned();
-            let mut way = match channel.permit(&model, None, &tried_keys) {
-                Ok(way) => way,
-                Err(refusal) => {
-                    if tried_keys.is_empty() {
-                        failures.missed.push(format!("{}: not asked, {refusal:?}", channel.name));
+fn unserved(relay: &Relay, route: &Route, model: &str) -> ApiError {
+    match route.unserved() {
+        Unserved::Incapable(why) => ApiError::incapable(model, why),
+        Unserved::Until(at) => {
+            let wait = at.saturating_sub(relay.kit.clock.now_ms()).clamp(0, 3_600_000) / 1000 + 1;
+            ApiError { retry_after: u32::try_from(wait).ok(), ..ApiError::no_channel(model) }
+        }
+        Unserved::Nobody | Unserved::Busy => ApiError::no_channel(model),
+    }
+}
+
+/// Makes one attempt after the other.
+pub(super) async fn dispatch(charge: &mut Charge, route: &mut Route, first: Attempt, cap: Option<u64>) -> Dispatched {
+    let deadline = Instant::now() + charge.relay().config.total_timeout;
+    let clock = charge.relay().kit.clock.clone();
+    let call = Arc::clone(&charge.call);
+    let (mut failures, mut next, mut left) = (Failures::default(), Some(first), charge.relay().config.attempts);
+    while let Some(mut attempt) = next.take() {
+        match prepare::prepare(&call, &attempt, cap) {
+            Err(unfit) => failures.unfit = failures.unfit.or(Some(unfit)),
+            Ok(_) if left == 0 || Instant::now() >= deadline => break,
+            Ok(prepared) => {
+                left -= 1;
+                charge.serving = Some((Arc::clone(&attempt.channel), attempt.permit.model.clone()));
+                charge.first_byte_ms = None;
+                charge.dispatched = true;
+                let started = clock.now_ms();
+                let outcome = ask::ask(charge, &attempt, prepared).await;
+                let took = clock.now_ms() - started;
+                match outcome {
+                    Ok(dispatched) => {
+                        route.answered(&mut attempt, dispatched.status(), took);
+                        charge.decision = route.decision().clone();
+                        charge.way = Some(attempt.permit);
+                        return dispatched;
                     }
-                    break;
-                }
-            };
-            let call = Arc::clone(&charge.call);
-            let prepared = match prepare::prepare(&call, channel, &way, cap) {
-                Ok(prepared) => prepared,
-                Err(unfit) => {
-                    failures.unfit.get_or_insert(unfit);
-                    break;
-                }
-            };
-            left -= 1;
-            tried_keys.push(way.key);
-            charge.serving = Some((Arc::clone(channel), model));
-            charge.first_byte_ms = None;
-            charge.dispatched = true;
-            match ask::ask(charge, channel, &way, prepared).await {
-                Ok(dispatched) => {
-                    if !matches!(dispatched, Dispatched::Stream { .. }) {
-                        way.report(Verdict::Ok, None);
-                    }
-                    charge.way = Some(way);
-                    return dispatched;
-                }
-                Err(miss) => {
-                    tracing::warn!(request = %charge.call.id, channel = %channel.name, why = %miss.why, "a channel failed before the first byte");
-                    way.report(miss.verdict, miss.retry_after);
-                    let another_key = miss.verdict.is_the_keys();
-                    failures.add(channel, miss);
-                    if !another_key {
-                        break;
+                    Err(miss) => {
+                        tracing::warn!(request = %call.id, channel = %attempt.channel.name, why = %miss.why, "a channel failed before the first byte");
+                        failures.add(&attempt.channel, &miss);
+                        route.missed(attempt, miss.verdict, miss.retry_after, took);
                     }
                 }
             }
         }
+        next = route.next_attempt();
     }
-    failures.into_dispatched(&charge.call.envelope.model)
+    charge.decision = route.decision().clone();
+    failures.into_dispatched(charge.relay(), route, &call.envelope.model)
+}
+
+impl Dispatched {
+    /// The upstream's status.
+    fn status(&self) -> u16 {
+        if let Dispatched::Refused { status, .. } = self { status.as_u16() } else { 200 }
+    }
 }
 
 /// What went wrong so far.
@@ -146,20 +156,20 @@ struct Failures {
 }
 
 impl Failures {
-    fn add(&mut self, channel: &Channel, miss: Miss) {
+    fn add(&mut self, channel: &Channel, miss: &Miss) {
         self.asked = true;
         self.timed_out = miss.verdict == Verdict::Timeout;
         self.missed.push(format!("{}: {}", channel.name, miss.why));
     }
 
-    fn into_dispatched(self, model: &str) -> Dispatched {
+    fn into_dispatched(self, relay: &Relay, route: &Route, model: &str) -> Dispatched {
         let mut why = self.missed.join("; ");
         let error = match self.unfit {
             Some(unfit) if !self.asked => {
                 why = unfit.to_string();
                 ApiError::unfit(unfit)
             }
-            _ if !self.asked => ApiError::no_channel(model),
+            _ if !self.asked => unserved(relay, route, model),
             _ if self.timed_out => ApiError::upstream_timeout(),
             _ => ApiError::upstream_failed(),
         };

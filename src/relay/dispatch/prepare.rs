@@ -1,11 +1,13 @@
 //! What goes to a channel: the caller's body with a few edits, or the same request in the upstream's dialect.
 
-use crate::channels::{Channel, Kind, Permit, Target as Door};
+use crate::channels::{Kind, Target as Door};
 use crate::relay::charge::Call;
+use crate::relay::count;
 use crate::relay::dialect::canonical::Unfit;
 use crate::relay::dialect::{self, Dialect, Target, embed};
 use crate::relay::envelope::Edits;
 use crate::relay::operation::Operation;
+use crate::relay::route::{self, Attempt, Needs};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -27,7 +29,6 @@ pub(super) enum Back {
 
 /// What goes to a channel.
 pub(super) struct Prepared<'a> {
-    pub(super) door: Door<'a>,
     pub(super) body: Bytes,
     pub(super) content_type: &'a str,
     pub(super) back: Back,
@@ -37,45 +38,37 @@ pub(super) struct Prepared<'a> {
 ///
 /// # Errors
 /// The channel's dialect has no words for it.
-pub(super) fn prepare<'a>(call: &'a Call, channel: &Channel, way: &Permit, cap: Option<u64>) -> Result<Prepared<'a>, Unfit> {
-    let envelope = &call.envelope;
-    let model = (way.model != envelope.model).then_some(way.model.as_str());
-    let as_is = |door: Door<'a>, overrides: Option<&Map<String, Value>>| {
-        let ask_usage = matches!(envelope.operation, Operation::Generate(Dialect::Chat) | Operation::Completions);
-        let body = envelope.forward(&call.body, &Edits { model, cap, overrides, ask_usage });
-        let content_type = if envelope.form().is_some() { call.content_type.as_str() } else { "application/json" };
-        Prepared { door, body, content_type, back: Back::AsIs }
-    };
-    match envelope.operation {
-        Operation::Generate(dialect) => {
-            let spoken = channel.dialect_for(dialect);
-            let overrides = Some(&channel.options.body_overrides);
-            if spoken == dialect { Ok(as_is(Door::Chat(dialect), overrides)) } else { translate(call, channel, way, cap, dialect, spoken) }
+pub(super) fn prepare<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>) -> Result<Prepared<'a>, Unfit> {
+    let (envelope, upstream) = (&call.envelope, attempt.permit.model.as_str());
+    let door = attempt.target;
+    let json = |body: Vec<u8>, back| Ok(Prepared { body: body.into(), content_type: "application/json", back });
+    match (envelope.operation, door) {
+        (Operation::Generate(dialect), Door::Chat(spoken)) if spoken != dialect => translate(call, attempt, cap, dialect, spoken),
+        (Operation::GeminiEmbed | Operation::GeminiEmbedBatch, Door::OpenAi(_)) => json(embed::gemini_to_openai(&call.body, upstream)?, Back::EmbedFromOpenAi),
+        (Operation::Embeddings, Door::Gemini(_)) => json(embed::openai_to_gemini(&call.body, upstream)?, Back::EmbedFromGemini),
+        (operation, _) => {
+            let is_chat = matches!(operation, Operation::Generate(_));
+            let edits = Edits {
+                model: (upstream != envelope.model).then_some(upstream),
+                cap,
+                overrides: is_chat.then_some(&attempt.channel.options.body_overrides),
+                ask_usage: matches!(operation, Operation::Generate(Dialect::Chat) | Operation::Completions),
+            };
+            let content_type = if envelope.form().is_some() { call.content_type.as_str() } else { "application/json" };
+            Ok(Prepared { body: envelope.forward(&call.body, &edits), content_type, back: Back::AsIs })
         }
-        Operation::GeminiEmbed | Operation::GeminiEmbedBatch if channel.kind == Kind::Gemini => {
-            let method = if envelope.operation == Operation::GeminiEmbed { "embedContent" } else { "batchEmbedContents" };
-            Ok(as_is(Door::Gemini(method), None))
-        }
-        Operation::GeminiEmbed | Operation::GeminiEmbedBatch => {
-            let body = embed::gemini_to_openai(&call.body, &way.model)?.into();
-            Ok(Prepared { door: Door::OpenAi("embeddings"), body, content_type: "application/json", back: Back::EmbedFromOpenAi })
-        }
-        Operation::Embeddings if channel.kind == Kind::Gemini => {
-            let body = embed::openai_to_gemini(&call.body, &way.model)?.into();
-            Ok(Prepared { door: Door::Gemini("batchEmbedContents"), body, content_type: "application/json", back: Back::EmbedFromGemini })
-        }
-        other => Ok(as_is(Door::OpenAi(other.openai_path().unwrap_or_default()), None)),
     }
 }
 
-fn translate<'a>(call: &'a Call, channel: &Channel, way: &Permit, cap: Option<u64>, from: Dialect, to: Dialect) -> Result<Prepared<'a>, Unfit> {
+fn translate<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>, from: Dialect, to: Dialect) -> Result<Prepared<'a>, Unfit> {
     if call.envelope.choices > 1 {
         return Err(Unfit::inexpressible(if from == Dialect::Gemini { "generationConfig.candidateCount" } else { "n" }));
     }
     let request = call.canonical(from)?;
+    let channel = &attempt.channel;
     let host = channel.base_url.host_str().unwrap_or_default();
     let target = Target {
-        model: &way.model,
+        model: &attempt.permit.model,
         output_cap: cap.or(call.envelope.output_cap),
         default_cap: call.size.model_cap.unwrap_or(DEFAULT_CAP),
         is_openai: channel.kind == Kind::AzureOpenAi || host == "api.openai.com",
@@ -93,5 +86,35 @@ fn translate<'a>(call: &'a Call, channel: &Channel, way: &Permit, cap: Option<u6
         }
         body = serde_json::to_vec(&fields).map_or(body, Bytes::from);
     }
-    Ok(Prepared { door: Door::Chat(to), body, content_type: "application/json", back: Back::From(to) })
+    Ok(Prepared { body, content_type: "application/json", back: Back::From(to) })
+}
+
+impl Call {
+    /// What the request asks of a channel.
+    pub(in crate::relay) fn needs(&self) -> Needs {
+        let envelope = &self.envelope;
+        let targets: &'static [Door<'static>] = match envelope.operation {
+            Operation::Generate(dialect) => route::chat(dialect),
+            Operation::Completions => &[Door::OpenAi("completions")],
+            Operation::Embeddings => &[Door::OpenAi("embeddings"), Door::Gemini("batchEmbedContents")],
+            Operation::Moderations => &[Door::OpenAi("moderations")],
+            Operation::ImageGenerations => &[Door::OpenAi("images/generations")],
+            Operation::ImageEdits => &[Door::OpenAi("images/edits")],
+            Operation::Speech => &[Door::OpenAi("audio/speech")],
+            Operation::Transcriptions => &[Door::OpenAi("audio/transcriptions")],
+            Operation::Translations => &[Door::OpenAi("audio/translations")],
+            Operation::Rerank => &[Door::OpenAi("rerank")],
+            Operation::GeminiEmbed => &[Door::Gemini("embedContent"), Door::OpenAi("embeddings")],
+            Operation::GeminiEmbedBatch => &[Door::Gemini("batchEmbedContents"), Door::OpenAi("embeddings")],
+        };
+        let input_tokens = count::estimate(self.size.bytes);
+        Needs {
+            targets,
+            tools: envelope.needs.tools,
+            vision: envelope.needs.vision,
+            json_schema: envelope.needs.json_schema,
+            streaming: envelope.stream,
+            input_tokens,
+        }
+    }
 }

@@ -82,6 +82,8 @@ struct Spans {
     texts: Vec<Range<usize>>,
     /// The conversation.
     turns: Range<usize>,
+    /// What stands over it, where that has a field of its own.
+    instructions: Option<Range<usize>>,
     /// Where an output cap stands, or, when none has a number, where one could.
     caps: Vec<Range<usize>>,
     /// Where to put an output cap that is not there, and what stands around it.
@@ -163,6 +165,13 @@ impl Envelope {
     /// The bytes of the conversation.
     pub fn conversation<'b>(&self, body: &'b [u8]) -> &'b [u8] {
         body.get(self.spans.turns.clone()).unwrap_or_default()
+    }
+
+    /// How the conversation begins: its instructions, and its turns up to the first of the user, which stay the same while it goes on.
+    pub fn opening<'b>(&self, body: &'b [u8]) -> (&'b [u8], &'b [u8]) {
+        let turns = self.conversation(body);
+        let instructions = self.spans.instructions.clone().and_then(|range| body.get(range)).unwrap_or_default();
+        (instructions, &turns[..texts::first_turns(turns)])
     }
 
     /// The form, when the body is one.

@@ -41,7 +41,7 @@ pub(super) fn completions(text: &str) -> Result<Envelope, ApiError> {
             cap_home: Some(CapHome { at: start, field: "max_tokens", inside: None, is_last: false }),
             stream_options: reader.written("stream_options")?.map(|raw| reader.range(raw)),
             start,
-            form: None,
+            ..Spans::default()
         },
         ..Envelope::new(Operation::Completions, model)
     })

@@ -85,6 +85,31 @@ impl<'de> Visitor<'de> for Strings<'_, 'de> {
     }
 }
 
+/// How many bytes of a conversation its first turns take, up to the first of the user.
+pub(super) fn first_turns(turns: &[u8]) -> usize {
+    struct First<'a>(&'a mut usize, usize);
+    impl<'de> Visitor<'de> for First<'_> {
+        type Value = ();
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a conversation")
+        }
+        fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<(), S::Error> {
+            while let Some(turn) = items.next_element::<&serde_json::value::RawValue>()? {
+                *self.0 = turn.get().as_ptr() as usize + turn.get().len() - self.1;
+                if memchr::memmem::find(turn.get().as_bytes(), b"\"user\"").is_some() {
+                    return Err(de::Error::custom("enough"));
+                }
+            }
+            Ok(())
+        }
+    }
+    let mut length = 0;
+    let mut deserializer = serde_json::Deserializer::from_slice(turns);
+    // That it stops early is no error.
+    let _ = de::Deserializer::deserialize_seq(&mut deserializer, First(&mut length, turns.as_ptr() as usize));
+    if length == 0 { turns.len() } else { length }
+}
+
 /// How many parts of the messages are not text. Reads no JSON, since every request passes here: a part is known by its `type`,
 /// or, for upstreams that go without one, by the key of its content.
 pub(super) fn media_parts(messages: &[u8]) -> u64 {
