@@ -70,6 +70,8 @@ pub enum Skip {
     Keys,
     /// As many requests run as may.
     Busy,
+    /// The request cannot be said in any dialect that it speaks.
+    Unfit,
 }
 
 impl Skip {
@@ -85,6 +87,7 @@ impl Skip {
             Skip::Open => "open",
             Skip::Keys => "keys",
             Skip::Busy => "busy",
+            Skip::Unfit => "unfit",
         }
     }
 }
@@ -249,6 +252,13 @@ impl Route {
             again.names.push(attempt.name);
             self.again = (again.names.len() < pool).then_some(again);
         }
+    }
+
+    /// Gives an attempt back that was not made, since the request cannot be said in the channel's dialect.
+    pub fn unfit(&mut self, attempt: Attempt) {
+        self.incapable = Some(Skip::Unfit);
+        self.again = None;
+        self.decision.pass(attempt.channel.id, Skip::Unfit);
     }
 
     /// Counts an attempt that brought an answer, whose first byte came after so many milliseconds. The attempt is kept until the answer has ended.

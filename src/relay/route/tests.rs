@@ -182,6 +182,20 @@ fn a_pool_is_shared_out_and_what_is_out_of_use_in_it_is_passed_over() {
 }
 
 #[test]
+fn what_cannot_be_said_to_a_channel_goes_to_the_next() {
+    let candidates = open([channel(1).priority(1).keys(&["a", "b"]), channel(2)]);
+    let mut route = route(&candidates, needs(), None);
+    let attempt = route.next_attempt().unwrap();
+    route.unfit(attempt);
+    assert_eq!(candidates[0].health().view().in_flight, 0);
+    let attempt = route.next_attempt().unwrap();
+    assert_eq!((attempt.channel.id, route.decision().passed()), (Id(2), &[Passed(Id(1), "unfit".into())][..]));
+    route.unfit(attempt);
+    assert!(route.next_attempt().is_none());
+    assert_eq!(route.unserved(), Unserved::Incapable(Skip::Unfit));
+}
+
+#[test]
 fn who_is_out_of_use_is_told_with_the_time_of_return() {
     let clock = Clock::manual(0);
     let candidates = open([channel(1).clock(&clock), channel(2).clock(&clock)]);
