@@ -4,7 +4,8 @@ use super::ui::{Icon, Token, When};
 use super::visit::Visit;
 use super::{Site, assets, format};
 use crate::accounts::{Role, User};
-use crate::channels::ChannelView;
+use crate::channels::health::Fault;
+use crate::channels::{ChannelView, HealthView, Kind, Standing, Verdict};
 use crate::i18n::Lang;
 use crate::kernel::clock::DAY_MS;
 use crate::kernel::{NEVER, Usd};
@@ -285,6 +286,49 @@ impl Page {
             ([tail], 1) => self.with("channel.key_kept_tail", "tail", tail),
             (tails, n @ 2..) => self.with("channel.keys_kept", "n", n) + " " + &tails.iter().map(|tail| format!("…{tail}")).collect::<Vec<_>>().join(" "),
             _ => self.t("channel.key_kept").into_owned(),
+        }
+    }
+
+    /// The kinds of API that a channel can have, for a form.
+    pub fn channel_kinds(&self) -> Vec<(&'static str, String)> {
+        Kind::ALL.into_iter().map(|kind| (kind.word(), self.channel_kind(&kind))).collect()
+    }
+
+    /// The words for a kind of API.
+    pub fn channel_kind(&self, kind: &Kind) -> String {
+        let key = match kind {
+            Kind::OpenAi => "channel.kind_openai",
+            Kind::Anthropic => "channel.kind_anthropic",
+            Kind::Gemini => "channel.kind_gemini",
+            Kind::AzureOpenAi => "channel.kind_azure",
+        };
+        self.t(key).into_owned()
+    }
+
+    /// The word for how a channel or a key of it stands, and the tone in which it is said.
+    pub fn standing(&self, standing: &Standing) -> (&'static str, String) {
+        let (tone, key) = match standing {
+            Standing::Healthy => ("good", "common.on"),
+            Standing::Degraded => ("warn", "channel.degraded"),
+            Standing::HalfOpen => ("warn", "channel.half_open"),
+            Standing::Open => ("bad", "channel.open"),
+        };
+        (tone, self.t(key).into_owned())
+    }
+
+    /// The keys of a channel that something is wrong with: their numbers as people count, and how they stand.
+    pub fn keys_out(&self, health: &HealthView) -> Vec<(usize, String)> {
+        let bad = health.keys.iter().enumerate().filter(|(_, standing)| **standing > Standing::Healthy);
+        bad.map(|(at, standing)| (at + 1, self.standing(standing).1)).collect()
+    }
+
+    /// What went wrong with a channel.
+    pub fn fault(&self, fault: &Fault) -> String {
+        match fault.verdict {
+            Verdict::Status(status) => self.with("channel.fault_status", "status", status),
+            Verdict::Timeout => self.t("channel.fault_timeout").into_owned(),
+            Verdict::Connect => self.t("channel.fault_connect").into_owned(),
+            Verdict::Broken | Verdict::Ok => self.t("channel.fault_broken").into_owned(),
         }
     }
 

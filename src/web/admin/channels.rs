@@ -1,7 +1,7 @@
 //! `/admin/channels`: where requests are forwarded to.
 
 use super::note;
-use super::views::{Ask, Channel, Channels};
+use super::views::{Ask, Channel, ChannelRow, Channels};
 use crate::channels::{self, ChannelDraft, ChannelError, ChannelFields, ChannelView};
 use crate::kernel::{FieldError, Id};
 use crate::web::error::{Answer, Problem};
@@ -16,13 +16,19 @@ use axum::response::{IntoResponse, Redirect};
 /// `GET /admin/channels`
 pub async fn list(State(site): State<Site>, Admin(Customer { page, .. }): Admin) -> Answer {
     let channels = channels::list(&mut *site.db.read().await?, &site.secret).await?;
-    Ok(render(&Channels { page, channels }))
+    Ok(render(&Channels { page, channels: channels.into_iter().map(|channel| row(&site, channel)).collect() }))
+}
+
+/// With its health, when it is in use.
+fn row(site: &Site, channel: ChannelView) -> ChannelRow {
+    let health = site.channels.find(channel.id).map(|channel| channel.health().view());
+    ChannelRow { channel, health }
 }
 
 /// `GET /admin/channels/new`
 pub async fn blank(Admin(Customer { page, .. }): Admin) -> Answer {
     let form = Form::empty(page.lang).fill("priority", 0).fill("weight", 1).fill("enabled", "on");
-    Ok(render(&Channel { page, channel: None, form }))
+    Ok(render(&Channel { page, row: None, form }))
 }
 
 /// `GET /admin/channels/{id}`
@@ -37,7 +43,7 @@ pub async fn edit(State(site): State<Site>, Admin(Customer { page, .. }): Admin,
         .fill("weight", channel.weight)
         .fill("enabled", if channel.enabled { "on" } else { "" });
     let form = channel.option_texts().into_iter().fold(form, |form, (name, text)| form.fill(name, text));
-    Ok(render(&Channel { page, channel: Some(channel), form }))
+    Ok(render(&Channel { page, row: Some(row(&site, channel)), form }))
 }
 
 /// `POST /admin/channels/new`
@@ -54,7 +60,8 @@ pub async fn update(State(site): State<Site>, admin: Admin, Path(id): Path<Id>, 
 async fn save(site: &Site, Admin(Customer { page, user, session, .. }): Admin, channel: Option<ChannelView>, mut form: Form) -> Answer {
     if let Err(mistakes) = store(site, channel.as_ref(), &form).await? {
         form.refuse_all(&mistakes);
-        return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &Channel { page, channel, form }));
+        let row = channel.map(|channel| row(site, channel));
+        return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &Channel { page, row, form }));
     }
     site.channels.refresh(&site.db).await?;
     note(site, &user, "channel-saved", form.text("name"), form.text("base_url")).await?;

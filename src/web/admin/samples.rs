@@ -2,7 +2,8 @@
 
 use super::views::*;
 use crate::accounts::{Role, User};
-use crate::channels::{ChannelView, Kind, Options};
+use crate::channels::health::Fault;
+use crate::channels::{ChannelView, HealthView, Kind, Options, Standing, Verdict};
 use crate::gift_cards::{BatchView, CardView};
 use crate::i18n::Lang;
 use crate::kernel::Prices;
@@ -36,6 +37,34 @@ fn channel() -> ChannelView {
     }
 }
 
+fn health() -> HealthView {
+    let fault = |verdict| Fault { at: 1, verdict, model: "a<b".into() };
+    HealthView {
+        standing: Standing::Open,
+        open_until: Some(2),
+        in_flight: 3,
+        keys: vec![Standing::Healthy, Standing::HalfOpen, Standing::Open],
+        models_out: vec!["b<c".into()],
+        last_fault: Some(fault(Verdict::Status(503))),
+    }
+}
+
+/// As the list shows them: with health in every state, switched off, broken.
+fn channel_rows() -> Vec<ChannelRow> {
+    let states = [Standing::Healthy, Standing::Degraded, Standing::HalfOpen, Standing::Open];
+    let faults = [Verdict::Status(500), Verdict::Timeout, Verdict::Connect, Verdict::Broken];
+    let mut rows: Vec<ChannelRow> = std::iter::zip(std::iter::zip(states, faults), Kind::ALL)
+        .map(|((standing, verdict), kind)| {
+            let last_fault = Some(Fault { at: 1, verdict, model: "m".into() });
+            ChannelRow { channel: ChannelView { kind, ..channel() }, health: Some(HealthView { standing, last_fault, ..health() }) }
+        })
+        .collect();
+    rows.extend(
+        [ChannelView { enabled: false, ..channel() }, ChannelView { broken: true, ..channel() }, channel()].map(|channel| ChannelRow { channel, health: None }),
+    );
+    rows
+}
+
 fn batch() -> BatchView {
     BatchView {
         id: Id(3),
@@ -67,12 +96,19 @@ fn channels_and_models_render_in_both_languages() {
             let overview = Overview { page: page("/admin"), revenue: Usd(312_000), requests: 3, users: 2, channels, models };
             check_page(&overview.render().unwrap());
         }
-        let all = vec![channel(), ChannelView { enabled: false, ..channel() }, ChannelView { broken: true, ..channel() }];
-        check_page(&Channels { page: page("/admin/channels"), channels: all }.render().unwrap());
+        check_page(&Channels { page: page("/admin/channels"), channels: channel_rows() }.render().unwrap());
         check_page(&Channels { page: page("/admin/channels"), channels: vec![] }.render().unwrap());
-        check_page(&Channel { page: page("/admin/channels/new"), channel: None, form: form.clone() }.render().unwrap());
+        let html = Channel { page: page("/admin/channels/new"), row: None, form: form.clone() }.render().unwrap();
+        check_page(&html);
+        assert_eq!(html.matches("<details").count(), 5);
+        assert!(!html.contains(" open>"), "what is not set is folded");
+        let mut wrong = form.clone().fill("costs", "a 1 2");
+        wrong.refuse("proxy_url", "channels.error.proxy_url");
+        let html = Channel { page: page("/admin/channels/new"), row: None, form: wrong }.render().unwrap();
+        assert_eq!(html.matches(" open>").count(), 2, "what is set or wrong is not");
         for channel in [channel(), ChannelView { key_tails: vec![None, Some("wxyz".into())], broken: true, ..channel() }] {
-            let html = Channel { page: page("/admin/channels/5"), channel: Some(channel), form: form.clone() }.render().unwrap();
+            let row = ChannelRow { channel, health: Some(health()) };
+            let html = Channel { page: page("/admin/channels/5"), row: Some(row), form: form.clone() }.render().unwrap();
             check_page(&html);
             assert!(!html.contains("sk-upstream"), "the key is never printed back");
         }

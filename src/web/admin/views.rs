@@ -2,7 +2,7 @@
 
 use crate::accounts::User;
 use crate::catalog::Model;
-use crate::channels::ChannelView;
+use crate::channels::{ChannelView, HealthView};
 use crate::gift_cards::{BatchView, CardView};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Prices, Usd};
@@ -31,6 +31,15 @@ pub struct Overview {
     pub models: usize,
 }
 
+/// A channel in the list, and how it has been doing on this node.
+#[derive(Clone, Debug)]
+pub struct ChannelRow {
+    /// What is stored.
+    pub channel: ChannelView,
+    /// None for a channel that is not in use.
+    pub health: Option<HealthView>,
+}
+
 /// `/admin/channels`
 #[derive(Template)]
 #[template(path = "admin/channels.html")]
@@ -38,7 +47,7 @@ pub struct Channels {
     /// What every template knows.
     pub page: Page,
     /// All of them.
-    pub channels: Vec<ChannelView>,
+    pub channels: Vec<ChannelRow>,
 }
 
 /// `/admin/channels/new` and `/admin/channels/{id}`
@@ -48,9 +57,16 @@ pub struct Channel {
     /// What every template knows.
     pub page: Page,
     /// The one that is edited; none for a new one.
-    pub channel: Option<ChannelView>,
+    pub row: Option<ChannelRow>,
     /// Its fields.
     pub form: Form,
+}
+
+impl Channel {
+    /// Whether a group of options is shown unfolded: something in it is set, or wrong.
+    pub fn unfolds(&self, fields: &[&str]) -> bool {
+        fields.iter().any(|field| self.form.ticked(field) || self.form.errors().iter().any(|(wrong, _)| wrong == field))
+    }
 }
 
 /// A model in the list.
