@@ -81,7 +81,7 @@ impl Call {
     pub fn find(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         let path = percent_decoded(uri.path());
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-        let mut call = if method == Method::GET { Self::listing(&parts, headers)? } else { Self::asking(&parts)? };
+        let mut call = if method == Method::GET { Self::listing(&parts, uri, headers)? } else { Self::asking(&parts)? };
         call.sse = query(uri, "alt").as_deref() == Some("sse");
         call.lacks_version &= query(uri, "api-version").is_none_or(|version| version.is_empty());
         (method == Method::GET || method == Method::POST).then_some(call)
@@ -91,8 +91,12 @@ impl Call {
         Self { dialect, task, model: None, sse: false, lacks_version: false }
     }
 
-    fn listing(parts: &[&str], headers: &HeaderMap) -> Option<Self> {
-        let common = if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAi };
+    fn listing(parts: &[&str], uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+        let common = match () {
+            () if headers.contains_key("anthropic-version") => Dialect::Anthropic,
+            () if headers.contains_key("x-goog-api-key") || query(uri, "key").is_some() => Dialect::Gemini, // its newer SDKs speak /v1
+            () => Dialect::OpenAi,
+        };
         let (dialect, versioned, rest) = match parts {
             ["v1", "models", rest @ ..] => (common, false, rest),
             ["v1beta", "models", rest @ ..] => (Dialect::Gemini, false, rest),

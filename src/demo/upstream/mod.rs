@@ -13,7 +13,7 @@
 //! | OpenAI | `/v1/chat/completions`, `/v1/completions`, `/v1/responses`, `/v1/embeddings`, `/v1/moderations`, `/v1/images/{generations,edits}`, `/v1/audio/{speech,transcriptions,translations}`, `/v1/rerank` (Jina), `/v2/rerank` (Cohere), `/v1/models` | `Authorization: Bearer` |
 //! | Azure | the same behind `/openai/deployments/{name}/...?api-version=` (404 without a version) and behind `/openai/v1/...` | `api-key`, or `Bearer` |
 //! | Anthropic | `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models` with `anthropic-version` | `x-api-key`, or `Bearer` |
-//! | Gemini | `/v1beta/models/{model}:{generateContent,streamGenerateContent,countTokens,embedContent,batchEmbedContents}`, `/v1beta/models` | `x-goog-api-key`, `?key=`, or `Bearer` |
+//! | Gemini | `/v1beta/models/{model}:{generateContent,streamGenerateContent,countTokens,embedContent,batchEmbedContents}`, `/v1beta/models`, and the same behind `/v1` | `x-goog-api-key`, `?key=`, or `Bearer` |
 //!
 //! # What it says
 //!

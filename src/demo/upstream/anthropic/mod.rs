@@ -203,7 +203,10 @@ pub fn models(names: &[&str]) -> Value {
 
 /// One model.
 pub fn model(name: &str) -> Value {
-    json!({"type": "model", "id": name, "display_name": name, "created_at": "2025-01-01T00:00:00Z"})
+    json!({
+        "type": "model", "id": name, "display_name": name, "created_at": "2025-01-01T00:00:00Z", "lifecycle": "active", "max_input_tokens": 200_000,
+        "max_tokens": 64_000,
+    })
 }
 
 /// An error answer. It names things of the provider's own on purpose: a customer of the shop must never get to see them.

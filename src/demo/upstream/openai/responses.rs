@@ -151,7 +151,7 @@ pub fn started(job: &Job<'_>) -> Value {
     if text["format"].is_null() {
         text["format"] = json!({"type": "text"});
     }
-    json!({
+    let mut out = json!({
         "id": name("resp_", &job.prompt.model, job.number),
         "object": "response",
         "created_at": job.created,
@@ -181,8 +181,11 @@ pub fn started(job: &Job<'_>) -> Value {
         "top_p": or("top_p", json!(1.0)),
         "truncation": or("truncation", json!("disabled")),
         "usage": null,
-        "user": body["user"],
-    })
+    });
+    if body["user"].is_string() {
+        out["user"] = body["user"].clone();
+    }
+    out
 }
 
 /// A tool as it is repeated: strict unless it says otherwise.

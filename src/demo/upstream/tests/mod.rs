@@ -1,7 +1,15 @@
 //! The upstream, asked over real HTTP.
 
 mod answers;
+mod anthropic;
+mod azure;
+mod chaos;
+mod chat;
 mod faults;
+mod gemini;
+mod media;
+mod responses;
+mod small;
 mod timing;
 
 use super::switches::Report;
@@ -16,6 +24,27 @@ async fn upstream() -> Upstream {
 fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default(); // fails when another test did it first, which is as good
     Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// A request for any path.
+fn post(upstream: &Upstream, path: &str, body: &Value) -> RequestBuilder {
+    client().post(upstream.base_url() + path).json(body)
+}
+
+/// The events of a stream.
+async fn stream(request: RequestBuilder) -> Vec<Value> {
+    events(&request.send().await.unwrap().text().await.unwrap())
+}
+
+/// The values of a field in all events that have it.
+fn texts(events: &[Value], pointer: &str) -> String {
+    events.iter().filter_map(|event| event.pointer(pointer)?.as_str()).collect()
+}
+
+fn kinds(events: &[Value]) -> Vec<&str> {
+    let mut kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
+    kinds.dedup();
+    kinds
 }
 
 fn chat(upstream: &Upstream, body: &Value) -> RequestBuilder {
