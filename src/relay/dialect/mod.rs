@@ -9,16 +9,16 @@ pub mod chat;
 pub mod custom;
 pub mod data_url;
 pub mod fields;
+pub mod messages;
 pub mod models;
 pub mod responses;
 pub mod sse;
 
-#[path = "stub.rs"]
-pub mod messages;
+mod stub;
 pub mod gemini {
-    pub use super::messages::{StreamParser, StreamRenderer, parse_answer, render_answer, render_request};
+    pub use super::stub::{StreamParser, StreamRenderer, parse_answer, render_answer, render_request};
     pub fn parse_request(body: &[u8], _: &str, _: bool) -> Result<super::Request, super::Unfit> {
-        super::messages::parse_request(body)
+        super::stub::parse_request(body)
     }
 }
 pub mod embed {
