@@ -60,7 +60,7 @@ pub struct Inner {
     pub channels: Arc<channels::Snapshot>,
     /// What the admin set.
     pub settings: settings::Snapshot,
-    /// Limits on attempts.
+    /// Limits on attempts, and on what keys and users may ask for.
     pub limits: Limits,
     /// Everything about accounts.
     pub accounts: Accounts,
@@ -186,6 +186,10 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
     let run = NodeRun { slot: node.slot, incarnation: node.incarnation };
     let (meter, writer) = Meter::start(db.clone(), kit.clone(), run, Journal);
     let tasks = TaskTracker::new();
+    let limits = match &config.redis_url {
+        Some(url) => Limits::shared(kit.clock.clone(), url.reveal())?,
+        None => Limits::in_process(kit.clock.clone()),
+    };
     let parts = RelayParts {
         config: relay_config(&config, &public_url),
         kit: kit.clone(),
@@ -195,11 +199,10 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
         keys: Arc::clone(&keys),
         catalog: Arc::clone(&catalog),
         channels: Arc::clone(&channels),
+        limits: limits.clone(),
+        settings: settings.clone(),
+        proxies: config.trusted_proxies.clone(),
         tasks: tasks.clone(),
-    };
-    let limits = match &config.redis_url {
-        Some(url) => Limits::shared(kit.clock.clone(), url.reveal())?,
-        None => Limits::in_process(kit.clock.clone()),
     };
     let passwords = PasswordHasher::new(environment.password_params, kit.random.clone())?;
     let app = App(Arc::new(Inner {

@@ -1,7 +1,7 @@
 //! Every path of the site and the API, and nothing else.
 
 use crate::app::App;
-use crate::relay::{self, Relay, billing, calls, models};
+use crate::relay::{self, Relay, billing, calls, models, reports, token_usage};
 use crate::sessions;
 use crate::web::{Parts, Site, account, admin, assets, error, headers, public, visit};
 use axum::Router;
@@ -123,6 +123,7 @@ fn api() -> Router<Relay> {
         .route("/rerank", post(calls::rerank))
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::one))
+        .route("/usage", get(billing::remaining))
         .route("/dashboard/billing/subscription", get(billing::subscription))
         .route("/dashboard/billing/usage", get(billing::total_usage))
         .fallback(relay::unknown_url)
@@ -130,7 +131,12 @@ fn api() -> Router<Relay> {
     Router::new()
         .nest("/v1", v1)
         .route("/v1/", any(relay::unknown_url))
-        .route("/v1beta/models/{*rest}", post(calls::gemini).fallback(relay::wrong_method))
+        .route("/v1beta/models/{*rest}", get(models::gemini_one).post(calls::gemini).fallback(relay::wrong_method))
+        .route("/v1beta/models", get(models::gemini_list).fallback(relay::wrong_method))
+        .route("/api/usage/token", get(token_usage::show).fallback(relay::wrong_method))
+        .route("/api/usage/token/", get(token_usage::show).fallback(relay::wrong_method))
+        .route("/api/v1/usage/{key}", get(reports::of_key).fallback(relay::wrong_method))
+        .route("/api/v1/generations/{id}", get(reports::generation).fallback(relay::wrong_method))
         .route("/dashboard/billing/subscription", get(billing::subscription))
         .route("/dashboard/billing/usage", get(billing::total_usage))
 }
@@ -146,6 +152,8 @@ async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining");
     }
     match app.db.ping().await {
+        // Still ready: limits are looser, and money is where it was.
+        Ok(()) if app.limits.is_alone().await => (StatusCode::OK, "ready; Redis is away and limits are counted per node"),
         Ok(()) => (StatusCode::OK, "ready"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database is away"),
     }

@@ -2,29 +2,10 @@
 
 use crate::kernel::fields::{self, Mistakes};
 use crate::kernel::{FieldError, Usd};
+use crate::ledger::Budgets;
 use crate::limits::{MAX_LIMIT, Rules};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
-
-/// What may be spent; none for no bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Budgets {
-    /// In all.
-    pub total: Option<Usd>,
-    /// In a day, UTC.
-    pub day: Option<Usd>,
-    /// In a week that begins on Monday, UTC.
-    pub week: Option<Usd>,
-    /// In a month, UTC.
-    pub month: Option<Usd>,
-}
-
-impl Budgets {
-    /// These, and `others` where nothing is said.
-    pub fn or(self, others: Budgets) -> Budgets {
-        Budgets { total: self.total.or(others.total), day: self.day.or(others.day), week: self.week.or(others.week), month: self.month.or(others.month) }
-    }
-}
 
 /// Rates and budgets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,6 +162,11 @@ impl Allowance {
     }
 }
 
+/// The first, and the second where it says nothing.
+fn either(own: Budgets, others: Budgets) -> Budgets {
+    Budgets { total: own.total.or(others.total), day: own.day.or(others.day), week: own.week.or(others.week), month: own.month.or(others.month) }
+}
+
 /// What the shop's admin set for one user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserLimits {
@@ -198,7 +184,7 @@ impl UserLimits {
         if self.alone {
             return self.allowance;
         }
-        Allowance { rules: self.allowance.rules.or(defaults.rules), budgets: self.allowance.budgets.or(defaults.budgets) }
+        Allowance { rules: self.allowance.rules.or(defaults.rules), budgets: either(self.allowance.budgets, defaults.budgets) }
     }
 
     /// As the database keeps it: nothing when nothing was set.

@@ -15,7 +15,7 @@ mod patterns;
 mod snapshot;
 pub mod store;
 
-pub use allowance::{Allowance, AllowanceFields, Budgets, UserLimits};
+pub use allowance::{Allowance, AllowanceFields, UserLimits};
 pub use format::{ApiKey, NotAKey};
 pub use options::{KeyFields, KeyOptions, MAX_ADDRESSES};
 pub use patterns::{MAX_PATTERNS, ModelRule};

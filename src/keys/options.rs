@@ -1,9 +1,10 @@
 //! What limits a key beside its total budget and its expiry: rates, budgets of a period, models, addresses. Most keys have none of it.
 
-use super::allowance::{Allowance, AllowanceFields, Budgets};
+use super::allowance::{Allowance, AllowanceFields};
 use super::patterns::{MAX_PATTERNS, ModelRule};
 use crate::kernel::fields::{self, Mistakes};
 use crate::kernel::network;
+use crate::ledger::Budgets;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;

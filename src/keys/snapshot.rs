@@ -2,9 +2,10 @@
 //!
 //! Refreshing reads only what changed since the last time. 100,000 keys take about 13 MB; what limits a key or a user is kept apart, since most have nothing.
 
-use super::{Allowance, ApiKey, Budgets, KeyOptions, UserLimits, store};
+use super::{Allowance, ApiKey, KeyOptions, UserLimits, store};
 use crate::db::{Db, revision};
 use crate::kernel::{Id, Usd};
+use crate::ledger::Budgets;
 use crate::limits::Rules;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

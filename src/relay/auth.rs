@@ -1,21 +1,59 @@
-//! Who calls: the key in the headers, looked up in memory.
+//! Who calls: the key that a request came with, looked up in memory.
 
-use super::Relay;
 use super::error::ApiError;
+use super::operation::Tongue;
+use super::{Relay, admit};
 use crate::keys::{ApiKey, Entry};
-use axum::http::{HeaderMap, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri, header};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The live key that a request came with, from `Authorization: Bearer` or `x-api-key`.
+/// The live key that a request came with, from `Authorization: Bearer` or `x-api-key`; on Gemini's paths also from `x-goog-api-key` and `?key=`.
 ///
 /// # Errors
 /// A 401 that does not tell an unknown key from one that is disabled or expired.
-pub(super) fn authenticate(relay: &Relay, headers: &HeaderMap) -> Result<Arc<Entry>, ApiError> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer_token);
-    let text = bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()));
-    let key = text.and_then(|text| ApiKey::parse(text.trim()).ok()).ok_or_else(ApiError::invalid_key)?;
+pub(super) fn authenticate(relay: &Relay, tongue: Tongue, parts: &Parts) -> Result<Arc<Entry>, ApiError> {
+    let text = key_text(tongue, &parts.headers, &parts.uri).ok_or_else(ApiError::invalid_key)?;
+    live(relay, &text)
+}
+
+/// The same for a path that reaches no upstream, where the key's addresses are all that there is to check.
+///
+/// # Errors
+/// As [`authenticate`], and 403 when the key may not be called from there.
+pub(super) fn visitor(relay: &Relay, tongue: Tongue, parts: &Parts) -> Result<Arc<Entry>, ApiError> {
+    let key = authenticate(relay, tongue, parts)?;
+    admit::check_address(&key, admit::address_of(relay, parts))?;
+    Ok(key)
+}
+
+/// The entry of a key that may be used now.
+///
+/// # Errors
+/// As [`authenticate`].
+pub(super) fn live(relay: &Relay, text: &str) -> Result<Arc<Entry>, ApiError> {
+    let key = ApiKey::parse(text.trim()).map_err(|_| ApiError::invalid_key())?;
     let entry = relay.keys.get(&key).ok_or_else(ApiError::invalid_key)?;
     if entry.is_live(relay.kit.clock.now_ms()) { Ok(entry) } else { Err(ApiError::invalid_key()) }
+}
+
+/// Whether a request names any key.
+pub(super) fn is_anonymous(headers: &HeaderMap) -> bool {
+    !headers.contains_key(header::AUTHORIZATION) && !headers.contains_key("x-api-key")
+}
+
+fn key_text<'a>(tongue: Tongue, headers: &'a HeaderMap, uri: &'a Uri) -> Option<Cow<'a, str>> {
+    let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = || of("authorization").and_then(bearer_token);
+    let google = || of("x-goog-api-key").map(Cow::from).or_else(|| in_query(uri));
+    let first = if tongue == Tongue::Gemini { google() } else { None };
+    first.or_else(|| bearer().or_else(|| of("x-api-key")).map(Cow::from))
+}
+
+fn in_query(uri: &Uri) -> Option<Cow<'_, str>> {
+    let pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
+    pairs.into_iter().find(|(name, _)| name == "key").map(|(_, value)| value)
 }
 
 /// The scheme's name is case-insensitive (RFC 9110, 11.1).
@@ -34,5 +72,20 @@ mod tests {
         assert_eq!(bearer_token("bearer sk-x"), Some("sk-x"));
         assert_eq!(bearer_token("Basic sk-x"), None);
         assert_eq!(bearer_token("sk-x"), None);
+    }
+
+    #[test]
+    fn gemini_s_ways_count_on_its_paths_only() {
+        let uri: Uri = "/v1beta/models?alt=sse&key=sk%2Dq".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        assert_eq!(key_text(Tongue::Gemini, &headers, &uri).as_deref(), Some("sk-q"));
+        assert_eq!(key_text(Tongue::OpenAi, &headers, &uri), None);
+        headers.insert("x-goog-api-key", "sk-g".parse().unwrap());
+        assert_eq!(key_text(Tongue::Gemini, &headers, &uri).as_deref(), Some("sk-g"));
+        assert_eq!(key_text(Tongue::Anthropic, &headers, &uri), None);
+        headers.insert("x-api-key", "sk-a".parse().unwrap());
+        assert_eq!(key_text(Tongue::OpenAi, &headers, &uri).as_deref(), Some("sk-a"));
+        headers.insert("authorization", "Bearer sk-b".parse().unwrap());
+        assert_eq!(key_text(Tongue::OpenAi, &headers, &uri).as_deref(), Some("sk-b"));
     }
 }

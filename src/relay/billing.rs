@@ -1,17 +1,18 @@
-//! The balance that clients ask for: `/v1/dashboard/billing/subscription` and `/usage`, also without `/v1`.
+//! The balance that clients ask for: `/v1/dashboard/billing/subscription` and `/usage`, also without `/v1`; and `/v1/usage`.
 //!
 //! Clients show `hard_limit_usd - total_usage / 100` as what is left; `total_usage` is in cents.
 
 use super::error::ApiError;
 use super::models::respond;
-use super::{Relay, auth};
-use crate::kernel::NEVER;
+use super::{Relay, Tongue, auth};
+use crate::kernel::{NEVER, Usd};
 use crate::keys::Entry;
 use crate::{keys, usage};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
+use axum::http::request::Parts;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
@@ -42,8 +43,8 @@ pub struct Days {
 }
 
 /// Answers `GET /v1/dashboard/billing/subscription`.
-pub async fn subscription(State(relay): State<Relay>, headers: HeaderMap) -> Response<Body> {
-    let answer = match auth::authenticate(&relay, &headers) {
+pub async fn subscription(State(relay): State<Relay>, parts: Parts) -> Response<Body> {
+    let answer = match auth::visitor(&relay, Tongue::OpenAi, &parts) {
         Ok(key) => limits(&relay, &key).await.map_err(internal),
         Err(error) => Err(error),
     };
@@ -73,8 +74,8 @@ async fn limits(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
 }
 
 /// Answers `GET /v1/dashboard/billing/usage`.
-pub async fn total_usage(State(relay): State<Relay>, days: Result<Query<Days>, QueryRejection>, headers: HeaderMap) -> Response<Body> {
-    let answer = match auth::authenticate(&relay, &headers).and_then(|key| Ok((key, range(&given(days)?)?))) {
+pub async fn total_usage(State(relay): State<Relay>, days: Result<Query<Days>, QueryRejection>, parts: Parts) -> Response<Body> {
+    let answer = match auth::visitor(&relay, Tongue::OpenAi, &parts).and_then(|key| Ok((key, range(&given(days)?)?))) {
         Ok((key, range)) => spent(&relay, &key, range).await.map_err(internal),
         Err(error) => Err(error),
     };
@@ -91,6 +92,54 @@ async fn spent(relay: &Relay, key: &Entry, range: Option<(i64, i64)>) -> anyhow:
     };
     let total_usage = number(spent.to_decimal() * Decimal::ONE_HUNDRED)?;
     Ok(serde_json::to_string(&TotalUsage { object: "list", total_usage })?)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Remaining<'a> {
+    is_valid: bool,
+    plan_name: &'a str,
+    remaining: Box<RawValue>,
+    unit: &'static str,
+}
+
+/// Answers `GET /v1/usage`: what is left, for the tools that show it beside the key.
+pub async fn remaining(State(relay): State<Relay>, parts: Parts) -> Response<Body> {
+    let answer = match auth::visitor(&relay, Tongue::OpenAi, &parts) {
+        Ok(key) => left(&relay, &key).await.map_err(internal),
+        Err(error) => Err(error),
+    };
+    respond(&relay, answer)
+}
+
+async fn left(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
+    let standing = Standing::of(relay, key).await?;
+    let answer = Remaining { is_valid: true, plan_name: &relay.settings.now().site_name, remaining: number(standing.left().to_decimal())?, unit: "USD" };
+    Ok(serde_json::to_string(&answer)?)
+}
+
+/// What a key has spent and what it may still spend.
+pub(super) struct Standing {
+    /// What it spent.
+    pub(super) spent: Usd,
+    /// What is left of its own total budget; none without one.
+    pub(super) budget_left: Option<Usd>,
+    /// What its owner can spend now.
+    pub(super) available: Usd,
+}
+
+impl Standing {
+    pub(super) async fn of(relay: &Relay, key: &Entry) -> anyhow::Result<Self> {
+        let mut conn = relay.db.read().await?;
+        let spent = keys::spent(&mut conn, key.key_id).await?;
+        let available = relay.books.balance(&mut conn, key.user_id).await?.available;
+        Ok(Self { spent, budget_left: key.budget.map(|budget| (budget - spent).max(Usd::ZERO)), available })
+    }
+
+    /// What can be spent with the key now: as far as its budget and the balance both go.
+    pub(super) fn left(&self) -> Usd {
+        self.budget_left.map_or(self.available, |left| left.min(self.available)).max(Usd::ZERO)
+    }
 }
 
 fn given(days: Result<Query<Days>, QueryRejection>) -> Result<Days, ApiError> {
@@ -115,11 +164,11 @@ fn range(days: &Days) -> Result<Option<(i64, i64)>, ApiError> {
 }
 
 /// A decimal as a JSON number, without passing through a float.
-fn number(decimal: Decimal) -> anyhow::Result<Box<RawValue>> {
+pub(super) fn number(decimal: Decimal) -> anyhow::Result<Box<RawValue>> {
     Ok(RawValue::from_string(decimal.normalize().to_string())?)
 }
 
-fn internal(error: anyhow::Error) -> ApiError {
+pub(super) fn internal(error: anyhow::Error) -> ApiError {
     tracing::error!(%error, "a balance could not be read");
     ApiError::unavailable()
 }

@@ -110,6 +110,45 @@ impl ApiError {
         error
     }
 
+    /// The key may not call this model.
+    pub fn model_not_allowed(model: &str) -> Self {
+        let shown: String = model.chars().take(100).collect();
+        let message = format!(
+            "This key may not call the model '{shown}'. Use one that it may call (GET /v1/models lists them), or change the key's models on your account page."
+        );
+        let mut error = Self::new(StatusCode::FORBIDDEN, "permission_error", Some("model_not_allowed"), message);
+        error.param = Some("model".to_owned());
+        error
+    }
+
+    /// The key may not be called from this address.
+    pub fn ip_not_allowed(address: std::net::IpAddr) -> Self {
+        let message =
+            format!("This key may not be called from {address}. Add the address to the key on your account page, or call from one that is listed there.");
+        Self::new(StatusCode::FORBIDDEN, "permission_error", Some("ip_not_allowed"), message)
+    }
+
+    /// A limit on requests, tokens or concurrency is reached.
+    pub fn rate_limited(message: impl Into<String>, retry_after_ms: i64) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some("rate_limit_exceeded"), message);
+        let wait_ms = u32::try_from(retry_after_ms).unwrap_or(u32::MAX).max(1);
+        error.retry_after = Some(wait_ms.div_ceil(1000));
+        // Official SDKs look for the exact time first.
+        error.headers.insert("retry-after-ms", HeaderValue::from(wait_ms));
+        error
+    }
+
+    /// No such key, request or range to tell about.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "invalid_request_error", Some("not_found"), message)
+    }
+
+    /// The same with more headers on the answer.
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
     /// No such path.
     pub fn unknown_url(method: &str, path: &str) -> Self {
         let shown: String = path.chars().take(200).collect();

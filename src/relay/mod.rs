@@ -6,6 +6,7 @@
 //!
 //! Callers: `router.rs` only. This room knows nothing of the website, of payments or of mail.
 
+mod admit;
 mod auth;
 pub mod billing;
 mod body;
@@ -22,18 +23,22 @@ pub mod models;
 mod operation;
 mod pipeline;
 pub mod report;
+pub mod reports;
 pub mod route;
 pub mod scan;
 mod stream;
+pub mod token_usage;
 mod whole;
 
 pub use error::ApiError;
 pub use operation::{Operation, Tongue};
 
+use crate::config::TrustedProxies;
 use crate::kernel::{Id, Kit};
 use crate::ledger::{Books, Meter};
+use crate::limits::Limits;
 use crate::usage::Journal;
-use crate::{catalog, channels, db::Db, keys};
+use crate::{catalog, channels, db::Db, keys, settings};
 use axum::body::Body;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderName, HeaderValue, Method, Response};
@@ -84,6 +89,12 @@ pub struct RelayParts {
     pub catalog: Arc<catalog::Snapshot>,
     /// Channels in memory.
     pub channels: Arc<channels::Snapshot>,
+    /// How much a key or a user may ask for.
+    pub limits: Limits,
+    /// What the admin set: how much every customer may use.
+    pub settings: settings::Snapshot,
+    /// Whose word for a caller's address is believed.
+    pub proxies: TrustedProxies,
     /// Settlements that outlive their client; a shutdown waits for them.
     pub tasks: TaskTracker,
 }

@@ -8,12 +8,12 @@ use super::error::ApiError;
 use super::operation::{Operation, Tongue};
 use super::route::{Attempt, Route};
 use super::stream::StreamBody;
-use super::{COST, Relay, auth, body, report, whole, with_request_id};
+use super::{COST, Relay, admit, auth, body, report, whole, with_request_id};
 use crate::catalog::Model;
 use crate::failpoint;
 use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::keys::Entry;
-use crate::ledger::{Budgets, Hold, HoldRequest, LedgerError, Period, Whose};
+use crate::ledger::{Hold, HoldRequest, LedgerError, Period, Whose};
 use crate::limits::Permit;
 use crate::usage::{Memo, Outcome, Record};
 use axum::body::Body;
@@ -42,7 +42,8 @@ pub(super) async fn answer(relay: &Relay, address: Address<'_>, request: Request
 async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) -> Result<Response<Body>, ApiError> {
     let started_ms = relay.kit.clock.now_ms();
     let (parts, incoming) = request.into_parts();
-    let key = auth::authenticate(relay, &parts.headers)?;
+    let tongue = address.operation.tongue();
+    let key = auth::visitor(relay, tongue, &parts)?;
     let body = body::read(&parts.headers, incoming, relay.config.body_limit).await?;
     let content_type = header_text(&parts.headers, header::CONTENT_TYPE);
     let blank = Blank { relay, id, key: &key, started_ms };
@@ -51,7 +52,7 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
         Err(error) => return Err(blank.refuse("", false, error).await),
     };
     let (model, streamed) = (envelope.model.clone(), envelope.stream);
-    match prepare(relay, &key, envelope, started_ms) {
+    match prepare(relay, envelope, started_ms) {
         Ok((model, envelope, prices)) => {
             let size = Size::of(&envelope, &body, model.max_output_tokens);
             let call = Call::from(CallParts {
@@ -117,7 +118,7 @@ pub(super) fn header_text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn prepare(relay: &Relay, _key: &Entry, envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Prices), ApiError> {
+fn prepare(relay: &Relay, envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Prices), ApiError> {
     let name = &envelope.model;
     let model = relay.catalog.get(name).filter(|model| model.enabled).ok_or_else(|| ApiError::unknown_model(name))?;
     let prices = model.prices_at(now).ok_or_else(|| ApiError::unpriced_model(name))?;
@@ -127,7 +128,11 @@ fn prepare(relay: &Relay, _key: &Entry, envelope: Envelope, now: i64) -> Result<
 async fn relayed(relay: &Relay, call: Arc<Call>, key: &Entry, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let blank = Blank { relay, id: call.id, key, started_ms: call.started_ms };
     let refuse = |error| blank.refuse(&call.envelope.model, call.envelope.stream, error);
-    let permit = Permit::unlimited();
+    let permit = match admit::admit(relay, key, &call.envelope.model, call.size.tokens_estimate(), call.tongue()).await {
+        Ok(permit) => permit,
+        Err(error) => return Err(refuse(error).await),
+    };
+    let limits = admit::headers(call.tongue(), &permit.rates(), call.started_ms);
     let (route, first) = match dispatch::plan(relay, &call, headers) {
         Ok(way) => way,
         Err(error) => return Err(refuse(error).await),
@@ -137,7 +142,9 @@ async fn relayed(relay: &Relay, call: Arc<Call>, key: &Entry, headers: &HeaderMa
         Err(error) => return Err(refuse(error).await),
     };
     let (charge, cap) = admit(relay, &call, hold, permit).await?;
-    run(charge, route, first, cap).await
+    let mut response = run(charge, route, first, cap).await?;
+    response.headers_mut().extend(limits);
+    Ok(response)
 }
 
 /// Reserves the money, as far as the balance goes; none for a model that costs nothing.
@@ -151,8 +158,8 @@ async fn reserve(relay: &Relay, call: &Call, key: &Entry) -> Result<Option<Hold>
         id: call.id,
         user: call.user,
         key: call.key,
-        key_budget: Budgets::total(key.budget),
-        user_budget: Budgets::default(),
+        key_budget: key.budgets(),
+        user_budget: key.user_allowance(&relay.settings.now().allowance).budgets,
         full,
         floor: call.size.least(&call.prices).max(Usd(1)),
         checkpoint: call.size.input_estimate(&call.prices),

@@ -5,7 +5,7 @@
 
 pub mod store;
 
-pub use store::RequestView;
+pub use store::{KeyUsage, RequestView};
 
 use crate::db::Conn;
 use crate::kernel::{Id, Usage, Usd};
@@ -150,6 +150,14 @@ pub async fn spend_between(conn: &mut Conn, user: Id, from_ms: i64, to_ms: i64) 
 /// The database's.
 pub async fn spend_of_key_between(conn: &mut Conn, user: Id, key: Id, from_ms: i64, to_ms: i64) -> Result<Usd, sqlx::Error> {
     store::spend_of_key_between(conn, user, key, Id::first_at(from_ms), end(to_ms)).await
+}
+
+/// What one of the customer's keys has used since `since_ms`, by model.
+///
+/// # Errors
+/// The database's.
+pub async fn of_key_since(conn: &mut Conn, user: Id, key: Id, since_ms: i64) -> Result<Vec<KeyUsage>, sqlx::Error> {
+    store::of_key_since(conn, user, key, Id::first_at(since_ms)).await
 }
 
 fn end(to_ms: i64) -> Id {

@@ -11,6 +11,9 @@ statements! {
     RECENT = "SELECT id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms FROM request WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
     SPEND_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3";
     SPEND_OF_KEY_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3 AND key_id = $4";
+    OF_KEY_SINCE = "SELECT model, COUNT(*), CAST(COALESCE(SUM(input_tokens), 0) AS BIGINT), CAST(COALESCE(SUM(cached_tokens), 0) AS BIGINT), \
+                    CAST(COALESCE(SUM(cache_write_tokens), 0) AS BIGINT), CAST(COALESCE(SUM(output_tokens), 0) AS BIGINT), CAST(COALESCE(SUM(cost), 0) AS BIGINT) \
+                    FROM request WHERE user_id = $1 AND id >= $2 AND key_id = $3 GROUP BY model ORDER BY model";
     SHOP_SINCE = "SELECT COUNT(*), CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE id >= $1";
     CHARGES_PAGE = "SELECT reference, CAST(SUM(CASE WHEN kind = 'correction' THEN -amount ELSE amount END) AS BIGINT) FROM transfer \
                     WHERE kind IN ('capture', 'overage', 'overdraft', 'correction') GROUP BY reference";
@@ -60,6 +63,25 @@ pub struct RequestView {
     pub ttft_ms: Option<i64>,
     /// Milliseconds to the end.
     pub duration_ms: i64,
+}
+
+/// What a key has used of one model.
+#[derive(Clone, Debug)]
+pub struct KeyUsage {
+    /// The model's public name.
+    pub model: String,
+    /// How many requests.
+    pub requests: i64,
+    /// Input tokens outside of any cache.
+    pub input_tokens: i64,
+    /// Input tokens read from a cache.
+    pub cached_tokens: i64,
+    /// Input tokens written to a cache.
+    pub cache_write_tokens: i64,
+    /// Output tokens.
+    pub output_tokens: i64,
+    /// What was charged.
+    pub cost: Usd,
 }
 
 fn saturated(tokens: u64) -> i64 {
@@ -125,6 +147,22 @@ pub(super) async fn spend_of_key_between(conn: &mut Conn, user: Id, key: Id, fro
     let query = sqlx::query_as::<Any, _>(SPEND_OF_KEY_BETWEEN).bind(user.0).bind(from.0).bind(to.0).bind(key.0);
     let (sum,): (i64,) = query.fetch_one(conn).await?;
     Ok(Usd(sum))
+}
+
+pub(super) async fn of_key_since(conn: &mut Conn, user: Id, key: Id, from: Id) -> Result<Vec<KeyUsage>, sqlx::Error> {
+    let rows = sqlx::query(OF_KEY_SINCE).bind(user.0).bind(from.0).bind(key.0).fetch_all(conn).await?;
+    let usage = |row: &AnyRow| {
+        Ok(KeyUsage {
+            model: row.try_get(0)?,
+            requests: row.try_get(1)?,
+            input_tokens: row.try_get(2)?,
+            cached_tokens: row.try_get(3)?,
+            cache_write_tokens: row.try_get(4)?,
+            output_tokens: row.try_get(5)?,
+            cost: Usd(row.try_get(6)?),
+        })
+    };
+    rows.iter().map(usage).collect()
 }
 
 pub(super) async fn shop_since(conn: &mut Conn, from: Id) -> Result<(i64, Usd), sqlx::Error> {

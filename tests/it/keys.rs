@@ -2,8 +2,8 @@
 
 use crate::harness::{TestDb, kit, people, user, verified_user};
 use farebox::db::Db;
-use farebox::kernel::{Id, Kit, Usd, secrets};
-use farebox::keys::{self, ApiKey, CreatedKey, KeyError, NewKey, Snapshot};
+use farebox::kernel::{Id, Kit, NEVER, Usd, secrets};
+use farebox::keys::{self, Allowance, AllowanceFields, ApiKey, CreatedKey, KeyChange, KeyError, KeyFields, NewKey, Snapshot, UserLimits};
 
 fn named(name: &str) -> NewKey {
     NewKey::named(name)
@@ -104,6 +104,62 @@ async fn the_snapshot_follows_every_change() {
     let fresh = Snapshot::load(db).await.unwrap();
     assert_eq!((fresh.len(), fresh.revision()), (1, snapshot.revision()));
     assert!(fresh.get(&ApiKey::parse(other.key.reveal()).unwrap()).is_some());
+}
+
+#[tokio::test]
+async fn the_snapshot_knows_what_limits_a_key_and_its_owner() {
+    let (test, kit) = (TestDb::new().await, kit());
+    let (db, owner) = (&test.db, verified_user(&test.db, &kit).await);
+    let typed = |name: &str| match name {
+        "name" => "laptop",
+        "rpm" => "5",
+        "budget_day" => "2",
+        "models" => "demo-*",
+        "addresses" => "10.0.0.0/8",
+        _ => "",
+    };
+    let new = NewKey::parse(&KeyFields::read(typed), NEVER, kit.clock.now_ms()).unwrap();
+    let limited = keys::create(db, &kit, owner, new).await.unwrap();
+    let plain = make(db, &kit, owner).await;
+    let snapshot = Snapshot::load(db).await.unwrap();
+    let entry = |key: &CreatedKey| snapshot.get(&ApiKey::parse(key.key.reveal()).unwrap());
+    let found = entry(&limited).unwrap();
+    assert_eq!((found.rules().rpm.map(u64::from), found.budgets().day, found.budgets().total), (Some(5), Some(Usd::dollars(2)), None));
+    assert!(found.may_use("demo-chat") && !found.may_use("other"));
+    assert!(found.allows("10.1.2.3".parse().unwrap()) && !found.allows("11.1.2.3".parse().unwrap()));
+    let found = entry(&plain).unwrap();
+    assert!(found.options.is_none() && found.user_limits.is_none() && found.may_use("anything") && found.allows("::1".parse().unwrap()));
+    // What an admin sets reaches all keys, which share it.
+    let set = UserLimits { allowance: Allowance::parse(&AllowanceFields { tpm: "70", ..AllowanceFields::default() }).unwrap(), alone: false };
+    people::limit(db, owner, set.write()).await;
+    snapshot.refresh(db).await.unwrap();
+    let (one, two) = (entry(&limited).unwrap(), entry(&plain).unwrap());
+    assert!(std::sync::Arc::ptr_eq(one.user_limits.as_ref().unwrap(), two.user_limits.as_ref().unwrap()));
+    let defaults = Allowance::parse(&AllowanceFields { rpm: "9", tpm: "10", ..AllowanceFields::default() }).unwrap();
+    let held = two.user_allowance(&defaults).rules;
+    assert_eq!((held.rpm.map(u64::from), held.tpm.map(u64::from)), (Some(9), Some(70)));
+    let change = KeyChange::parse(&KeyFields { name: "plain now", ..KeyFields::default() }, None, kit.clock.now_ms()).unwrap();
+    keys::update(db, owner, limited.id, &change).await.unwrap();
+    people::limit(db, owner, None).await;
+    snapshot.refresh(db).await.unwrap();
+    let found = entry(&limited).unwrap();
+    assert!(found.options.is_none() && found.user_limits.is_none() && found.may_use("other"));
+    assert!(matches!(keys::update(db, verified_user(db, &kit).await, limited.id, &change).await, Err(KeyError::NotFound)));
+}
+
+#[tokio::test]
+async fn a_key_whose_limits_cannot_be_read_is_not_served() {
+    let (test, kit) = (TestDb::new().await, kit());
+    let owner = verified_user(&test.db, &kit).await;
+    let (broken, fine) = (make(&test.db, &kit, owner).await, make(&test.db, &kit, owner).await);
+    let mut tx = test.db.write().await.unwrap();
+    sqlx::query("UPDATE api_key SET options = $2 WHERE id = $1").bind(broken.id.0).bind("{\"rpm\":\"edited by hand").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    people::limit(&test.db, owner, Some("nonsense".to_owned())).await;
+    let snapshot = Snapshot::load(&test.db).await.unwrap();
+    assert!(snapshot.get(&ApiKey::parse(broken.key.reveal()).unwrap()).is_none());
+    let found = snapshot.get(&ApiKey::parse(fine.key.reveal()).unwrap()).unwrap();
+    assert_eq!(found.user_limits, None, "the shop's defaults hold");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The real server in this process, on a free port, with a database of its own and a simulated upstream.
 
 use super::TestDb;
-use farebox::accounts::{Email, Password, PasswordHasher, User};
+use farebox::accounts::{Email, Password, PasswordHasher, Role, User};
 use farebox::app::{self, App, Environment, Server};
 use farebox::catalog::{self, ModelDraft, ModelFields};
 use farebox::channels::{self, ChannelDraft, ChannelFields};
@@ -10,7 +10,7 @@ use farebox::demo::upstream::{Options, Upstream};
 use farebox::i18n::Lang;
 use farebox::kernel::secrets::Secret;
 use farebox::kernel::{Clock, Id, NEVER, Random, Usd};
-use farebox::keys::{self, NewKey};
+use farebox::keys::{self, Allowance, AllowanceFields, KeyFields, NewKey, UserLimits};
 use farebox::ledger::{self, CreditKind, Grant, House};
 use farebox::usage;
 use std::collections::HashMap;
@@ -154,6 +154,29 @@ impl TestApp {
         let created = keys::create(&self.app.db, &self.app.kit, user, new).await.expect("a key");
         self.app.refresh().await.expect("the snapshots follow");
         (created.key.reveal().clone(), created.id)
+    }
+
+    /// Makes a key with options, by the names of the form's fields.
+    pub async fn limited_key(&self, user: Id, fields: &[(&str, &str)]) -> String {
+        let value = |name: &str| fields.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
+        let fields = KeyFields { name: "limited", ..KeyFields::read(value) };
+        let new = NewKey::parse(&fields, NEVER, self.app.kit.clock.now_ms()).expect("valid limits");
+        let created = keys::create(&self.app.db, &self.app.kit, user, new).await.expect("a key");
+        self.app.refresh().await.expect("the snapshots follow");
+        created.key.reveal().clone()
+    }
+
+    /// Limits a user, by the names of the form's fields.
+    pub async fn limit_user(&self, user: Id, fields: &[(&str, &str)]) {
+        let value = |name: &str| fields.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
+        let allowance = Allowance::parse(&AllowanceFields::read(value)).expect("valid limits");
+        let limits = UserLimits { allowance, alone: !value("alone").is_empty() };
+        let email = Email::parse(&format!("admin{}@example.test", self.app.kit.ids.next().to_string().to_lowercase())).expect("an address");
+        let password = Password::parse("correct horse battery").expect("a password");
+        let admin = self.app.accounts.enroll(&email, &password, Lang::default()).await.expect("somebody");
+        let admin = User { role: Role::Admin, ..admin };
+        self.app.accounts.set_limits(&admin, user, &limits).await.expect("the limits are set");
+        self.app.refresh().await.expect("the snapshots follow");
     }
 
     /// What a customer can spend now.

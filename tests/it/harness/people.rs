@@ -36,3 +36,11 @@ pub async fn disable(db: &Db, id: Id, disabled_at: Option<i64>) {
     farebox::keys::touch_user(&mut tx, id).await.expect("the keys are touched");
     tx.commit().await.expect("the change is kept");
 }
+
+/// The same for what an admin set as a user's limits.
+pub async fn limit(db: &Db, id: Id, limits: Option<String>) {
+    let mut tx = db.write().await.expect("a transaction");
+    sqlx::query("UPDATE users SET limits = $2 WHERE id = $1").bind(id.0).bind(limits).execute(&mut *tx).await.expect("the user is changed");
+    farebox::keys::touch_user(&mut tx, id).await.expect("the keys are touched");
+    tx.commit().await.expect("the change is kept");
+}

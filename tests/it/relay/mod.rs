@@ -1,5 +1,6 @@
 //! The relay, from a caller's bytes to the charge, against a simulated upstream and against one that keeps no rules.
 
+mod account;
 mod billing;
 mod cap;
 mod chat;
@@ -7,7 +8,9 @@ mod disconnect;
 mod errors;
 mod failover;
 mod input;
+mod limits;
 mod nonsense;
+mod permissions;
 mod rush;
 mod shutdown;
 mod usage;
