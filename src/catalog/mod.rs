@@ -6,11 +6,13 @@
 //!
 //! Callers: the admin's model pages, the relay and the public pages (through [`Snapshot`]).
 
+mod caching;
 mod draft;
 mod model;
 mod snapshot;
 pub mod store;
 
+pub use caching::{Caching, Factor};
 pub use draft::{ModelDraft, ModelFields};
 pub use model::{Model, Step};
 pub use snapshot::Snapshot;

@@ -1,5 +1,6 @@
 //! A model and what its tokens cost, now and from announced moments on.
 
+use super::caching::Caching;
 use crate::kernel::{Id, Prices};
 
 /// A step in a model's prices: from this moment on these, or none at all.
@@ -24,6 +25,10 @@ pub struct Model {
     pub enabled: bool,
     /// The most output tokens that one answer can have, when known.
     pub max_output_tokens: Option<u64>,
+    /// The most tokens of input and output together, when known.
+    pub context_length: Option<u64>,
+    /// How answers are kept for identical requests; none when they are not.
+    pub caching: Option<Caching>,
     /// The step in force when the model was read, and those to come, oldest first.
     pub(super) steps: Vec<Step>,
 }
@@ -61,7 +66,7 @@ mod tests {
         let prices = |n| Some(Prices { input: Price(n), output: Price(n), cached_input: Price(n), cache_write: Price(n), rare: None });
         let step = |effective_at, prices| Step { id: Id(effective_at), effective_at, prices };
         let steps = vec![step(10, prices(1)), step(20, prices(2)), Step { id: Id(21), ..step(20, prices(3)) }, step(30, None)];
-        let model = Model { id: Id(1), name: "m".into(), enabled: true, max_output_tokens: None, steps };
+        let model = Model { id: Id(1), name: "m".into(), enabled: true, max_output_tokens: None, context_length: None, caching: None, steps };
         assert_eq!(model.prices_at(9), None);
         assert_eq!(model.prices_at(10), prices(1));
         assert_eq!(model.prices_at(20), prices(3), "of two at the same moment the later one");

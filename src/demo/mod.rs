@@ -121,6 +121,7 @@ async fn stock_models(app: &App) -> anyhow::Result<()> {
             output: text(output),
             cached_input: text(cached_input),
             cache_write: text(cache_write),
+            ..ModelFields::default()
         };
         let draft = ModelDraft::parse(&fields).map_err(mistakes)?;
         catalog::save(&app.db, &app.kit, None, &draft).await?;

@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::ledger::{self, Hold, LedgerError};
 use crate::limits::Permit;
-use crate::usage::{Outcome, Record};
+use crate::usage::{Detail, Outcome, Record};
 use bytes::Bytes;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -274,6 +274,7 @@ impl Settlement {
             ttft_ms: self.first_byte_ms.map(|at| (at - call.started_ms).max(0)),
             duration_ms: (self.relay.kit.clock.now_ms() - call.started_ms).max(0),
             error: ending.error,
+            detail: Detail::default(),
         };
         failpoint::reach("capture");
         let charge = match self.hold {

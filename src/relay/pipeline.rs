@@ -15,7 +15,7 @@ use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::keys::Entry;
 use crate::ledger::{Hold, HoldRequest, LedgerError, Period, Whose};
 use crate::limits::Permit;
-use crate::usage::{Memo, Outcome, Record};
+use crate::usage::{Detail, Memo, Outcome, Record};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -99,6 +99,7 @@ impl Blank<'_> {
             ttft_ms: None,
             duration_ms: (self.relay.kit.clock.now_ms() - self.started_ms).max(0),
             error: Some(error.code.map_or_else(|| first_of(&error.message), str::to_owned)),
+            detail: Detail::default(),
         };
         let _ = self.relay.meter.note(record).await;
         error

@@ -3,8 +3,10 @@
 //!
 //! Callers: the relay describes requests with [`Record`]; the site reads [`recent`] and [`spend_since`].
 
+mod parts;
 pub mod store;
 
+pub use parts::Parts;
 pub use store::{KeyUsage, RequestView};
 
 use crate::db::Conn;
@@ -17,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     /// The whole answer was delivered.
     Complete,
+    /// An answer that was kept from an identical request was delivered.
+    Cached,
     /// The client went away.
     ClientGone,
     /// The upstream failed, before or after the first byte.
@@ -32,6 +36,7 @@ impl Outcome {
     pub const fn word(self) -> &'static str {
         match self {
             Outcome::Complete => "complete",
+            Outcome::Cached => "cached",
             Outcome::ClientGone => "client_gone",
             Outcome::UpstreamError => "upstream_error",
             Outcome::Refused => "refused",
@@ -69,6 +74,23 @@ pub struct Record {
     pub duration_ms: i64,
     /// What went wrong, for the admin; never shown to the customer.
     pub error: Option<String>,
+    /// What explains it.
+    pub detail: Detail,
+}
+
+/// What explains a request: how it was charged and why it went where it went. Everything may be unknown.
+#[derive(Clone, Debug, Default)]
+pub struct Detail {
+    /// What was asked for, in a short word of the relay's; none for a chat completion.
+    pub operation: Option<&'static str>,
+    /// The price row in force when the request began.
+    pub price: Option<Id>,
+    /// What the upstream asks for it by the channel's own prices. Never shown to the customer.
+    pub upstream_cost: Option<Usd>,
+    /// The model's name at the upstream, where it is another. Never shown to the customer.
+    pub upstream_model: Option<String>,
+    /// Why this channel, as JSON. Never shown to the customer.
+    pub route: Option<String>,
 }
 
 /// What the relay notes on a hold, so that recovery can describe the request.
@@ -116,6 +138,7 @@ impl ledger::Journal for Journal {
             ttft_ms: None,
             duration_ms: (lost.recovered_at - lost.held_at).max(0),
             error: Some("the node that ran this request stopped".to_owned()),
+            detail: Detail::default(),
         }
     }
 }

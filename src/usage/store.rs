@@ -1,6 +1,6 @@
 //! The SQL of usage rows.
 
-use super::Record;
+use super::{Parts, Record};
 use crate::db::{Bulk, Conn, flag};
 use crate::kernel::{Id, Usd};
 use crate::ledger::Charge;
@@ -8,7 +8,7 @@ use crate::statements;
 use sqlx::{Any, Row, any::AnyRow};
 
 statements! {
-    RECENT = "SELECT id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms FROM request WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    RECENT = "SELECT id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms, parts FROM request WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
     SPEND_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3";
     SPEND_OF_KEY_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3 AND key_id = $4";
     OF_KEY_SINCE = "SELECT model, COUNT(*), CAST(COALESCE(SUM(input_tokens), 0) AS BIGINT), CAST(COALESCE(SUM(cached_tokens), 0) AS BIGINT), \
@@ -24,11 +24,13 @@ statements! {
 
 static WRITE_REQUESTS: Bulk = Bulk::new(
     "WRITE_REQUESTS",
-    "INSERT INTO request (id, user_id, key_id, channel_id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms, error) VALUES ",
-    &["", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""],
+    "INSERT INTO request (id, user_id, key_id, channel_id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms, error, \
+     operation, parts, price_id, upstream_cost, upstream_model, route) VALUES ",
+    &["", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""],
     " ON CONFLICT (id) DO UPDATE SET channel_id = excluded.channel_id, status = excluded.status, outcome = excluded.outcome, input_tokens = excluded.input_tokens, \
      cached_tokens = excluded.cached_tokens, cache_write_tokens = excluded.cache_write_tokens, output_tokens = excluded.output_tokens, counted = excluded.counted, \
-     cost = excluded.cost, ttft_ms = excluded.ttft_ms, duration_ms = excluded.duration_ms, error = excluded.error",
+     cost = excluded.cost, ttft_ms = excluded.ttft_ms, duration_ms = excluded.duration_ms, error = excluded.error, operation = excluded.operation, parts = excluded.parts, price_id = excluded.price_id, \
+     upstream_cost = excluded.upstream_cost, upstream_model = excluded.upstream_model, route = excluded.route",
 );
 
 /// Every multi-row statement of this store.
@@ -47,7 +49,7 @@ pub struct RequestView {
     pub status: i64,
     /// How it ended, in the database's word.
     pub outcome: String,
-    /// Input tokens outside of any cache.
+    /// Input tokens outside of any cache, sound and pictures included.
     pub input_tokens: i64,
     /// Input tokens read from a cache.
     pub cached_tokens: i64,
@@ -63,6 +65,8 @@ pub struct RequestView {
     pub ttft_ms: Option<i64>,
     /// Milliseconds to the end.
     pub duration_ms: i64,
+    /// What of it may have had a price of its own.
+    pub parts: Parts,
 }
 
 /// What a key has used of one model.
@@ -92,6 +96,7 @@ pub(super) async fn write(conn: &mut Conn, entries: &[(&Record, Charge)]) -> Res
     for (sql, chunk) in WRITE_REQUESTS.chunks(conn, entries) {
         let mut query = sqlx::query(sql);
         for (record, charge) in chunk {
+            let (usage, detail) = (&record.usage, &record.detail);
             query = query
                 .bind(record.id.0)
                 .bind(record.user.0)
@@ -101,15 +106,21 @@ pub(super) async fn write(conn: &mut Conn, entries: &[(&Record, Charge)]) -> Res
                 .bind(flag(record.streamed))
                 .bind(i64::from(record.status))
                 .bind(record.outcome.word())
-                .bind(saturated(record.usage.input))
-                .bind(saturated(record.usage.cached))
-                .bind(saturated(record.usage.cache_write))
-                .bind(saturated(record.usage.all_output()))
+                .bind(saturated(usage.input.saturating_add(usage.audio_input).saturating_add(usage.image_input)))
+                .bind(saturated(usage.cached))
+                .bind(saturated(usage.cache_write.saturating_add(usage.cache_write_1h)))
+                .bind(saturated(usage.all_output()))
                 .bind(flag(record.counted))
                 .bind(charge.charged.0)
                 .bind(record.ttft_ms)
                 .bind(record.duration_ms)
-                .bind(record.error.clone());
+                .bind(record.error.clone())
+                .bind(detail.operation)
+                .bind(Parts::of(usage).write())
+                .bind(detail.price.map(|price| price.0))
+                .bind(detail.upstream_cost.map(|cost| cost.0))
+                .bind(detail.upstream_model.clone())
+                .bind(detail.route.clone());
         }
         query.execute(&mut *conn).await?;
     }
@@ -133,6 +144,7 @@ pub(super) async fn recent(conn: &mut Conn, user: Id, before: Id, limit: i64) ->
             cost: Usd(row.try_get(10)?),
             ttft_ms: row.try_get(11)?,
             duration_ms: row.try_get(12)?,
+            parts: Parts::read(row.try_get::<Option<String>, _>(13)?.as_deref()),
         })
     };
     rows.iter().map(view).collect()

@@ -14,6 +14,7 @@ pub mod format;
 pub mod headers;
 pub mod origin;
 pub mod page;
+pub mod prices;
 pub mod public;
 mod site;
 pub mod snippets;

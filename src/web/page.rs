@@ -233,6 +233,7 @@ impl Page {
     pub fn outcome(&self, word: &str) -> (&'static str, Cow<'static, str>) {
         let (tone, key) = match word {
             "complete" => ("good", "request.complete"),
+            "cached" => ("good", "request.cached_answer"),
             "client_gone" => ("", "request.client_gone"),
             "refused" => ("warn", "request.refused"),
             "recovered" => ("warn", "request.recovered"),

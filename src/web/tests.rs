@@ -2,7 +2,8 @@
 
 use super::page::{Flash, Page, Theme, Tone, Visitor};
 use crate::i18n::Lang;
-use crate::kernel::Usd;
+use crate::kernel::pricing::{Rare, Tier};
+use crate::kernel::{Price, Usd};
 use std::path::{Path, PathBuf};
 
 /// A page context with something in every part.
@@ -16,6 +17,26 @@ pub fn sample_page(lang: Lang, here: &str) -> Page {
         here: here.into(),
         visitor: Some(Visitor { email: "ann@example.com".into(), admin: true, verified: false, balance: Some(Usd::dollars(12)) }),
         flashes: vec![Flash { tone: Tone::Good, text: "Done".into() }, Flash { tone: Tone::Bad, text: "<b>".into() }],
+    }
+}
+
+/// A price for everything that can have one.
+pub fn every_rare_price() -> Rare {
+    let some = Some(Price(40_000_000));
+    let tier = Tier { above: 200_000, input: Price(1), output: Price(2), cached_input: some, cache_write: None, cache_write_1h: some };
+    Rare {
+        cache_write_1h: some,
+        audio_input: some,
+        image_input: some,
+        reasoning: some,
+        audio_output: some,
+        image_output: some,
+        characters: some,
+        audio_minute: some,
+        image: some,
+        request: some,
+        search: some,
+        tiers: vec![tier],
     }
 }
 

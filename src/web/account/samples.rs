@@ -7,7 +7,7 @@ use crate::kernel::{Id, NEVER, Usd};
 use crate::keys::{KeyFields, KeyOptions, KeyView};
 use crate::ledger::store::CreditRow;
 use crate::ledger::{Balance, Bucket, CreditKind};
-use crate::usage::RequestView;
+use crate::usage::{Parts, RequestView};
 use crate::web::snippets::quick_start;
 use crate::web::tests::{check_page, sample_page};
 use crate::web::ui::Question;
@@ -37,8 +37,9 @@ fn requests() -> Vec<RequestView> {
         cost: Usd(312_000),
         ttft_ms: Some(312),
         duration_ms: 1_240,
+        parts: Parts { cache_write_1h: 1, reasoning: 2, images: 3, audio_ms: 9_026, searches: 4, ..Parts::default() },
     };
-    let words = ["complete", "client_gone", "refused", "recovered", "upstream_error"];
+    let words = ["complete", "cached", "client_gone", "refused", "recovered", "upstream_error"];
     words.iter().map(|word| RequestView { outcome: (*word).into(), ttft_ms: None, ..base.clone() }).chain([base.clone()]).collect()
 }
 

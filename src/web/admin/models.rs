@@ -29,15 +29,9 @@ pub async fn blank(Admin(Customer { page, .. }): Admin) -> Answer {
 /// `GET /admin/models/{id}`
 pub async fn edit(State(site): State<Site>, Admin(Customer { page, .. }): Admin, Path(id): Path<Id>) -> Answer {
     let model = find(&site, id).await?;
-    let row = ModelRow::at(&model, site.now());
-    let mut form = Form::empty(page.lang)
-        .fill("name", &model.name)
-        .fill("max_output_tokens", model.max_output_tokens.map(|n| n.to_string()).unwrap_or_default())
-        .fill("enabled", if model.enabled { "on" } else { "" });
-    if let Some(prices) = &row.prices {
-        form = form.fill("input", prices.input).fill("output", prices.output).fill("cached_input", prices.cached_input).fill("cache_write", prices.cache_write);
-    }
-    Ok(render(&EditModel { page, model: Some(row), form }))
+    let typed = ModelFields::of(&model, site.now());
+    let form = typed.pairs().fold(Form::empty(page.lang), |form, (name, value)| form.fill(name, value));
+    Ok(render(&EditModel { page, model: Some(ModelRow::at(&model, site.now())), form }))
 }
 
 /// `POST /admin/models/new`
@@ -57,22 +51,21 @@ async fn save(site: &Site, Admin(Customer { page, user, session, .. }): Admin, m
         return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &EditModel { page, model, form }));
     }
     site.catalog.refresh(&site.db).await?;
-    let prices = ["input", "output", "cached_input", "cache_write"].map(|name| form.text(name)).join(" / ");
-    note(site, &user, "model-saved", form.text("name"), &prices).await?;
+    note(site, &user, "model-saved", form.text("name"), &summary(&form)).await?;
     flash::good(&session, page.t("common.saved")).await?;
     Ok(Redirect::to("/admin/models").into_response())
 }
 
+/// What was saved, for the log of what admins do: the four usual prices, then whatever else was set.
+fn summary(form: &Form) -> String {
+    let usual = ["input", "output", "cached_input", "cache_write"];
+    let fields = ModelFields::read(|name| form.text(name).to_owned());
+    let others = fields.pairs().filter(|(name, value)| !usual.contains(name) && !["name", "enabled"].contains(name) && !value.is_empty());
+    others.fold(usual.map(|name| form.text(name)).join(" / "), |sum, (name, value)| format!("{sum}, {name} {value}"))
+}
+
 async fn store(site: &Site, model: Option<&ModelRow>, form: &Form) -> Result<Result<Id, Vec<FieldError>>, Problem> {
-    let fields = ModelFields {
-        name: form.text("name").to_owned(),
-        enabled: form.text("enabled").to_owned(),
-        max_output_tokens: form.text("max_output_tokens").to_owned(),
-        input: form.text("input").to_owned(),
-        output: form.text("output").to_owned(),
-        cached_input: form.text("cached_input").to_owned(),
-        cache_write: form.text("cache_write").to_owned(),
-    };
+    let fields = ModelFields::read(|name| form.text(name).to_owned());
     let draft = match ModelDraft::parse(&fields) {
         Ok(draft) => draft,
         Err(mistakes) => return Ok(Err(mistakes)),

@@ -14,7 +14,7 @@ use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
 use crate::limits::Rules;
 use crate::web::Form;
-use crate::web::tests::{check_page, sample_page};
+use crate::web::tests::{check_page, every_rare_price, sample_page};
 use crate::web::ui::Question;
 use askama::Template;
 use std::num::NonZeroU64;
@@ -112,7 +112,8 @@ fn channels_and_models_render_in_both_languages() {
             check_page(&html);
             assert!(!html.contains("sk-upstream"), "the key is never printed back");
         }
-        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1), rare: None };
+        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1), rare: None }
+            .with(every_rare_price());
         let priced = ModelRow { id: Id(5), name: "gpt<5".into(), enabled: true, prices: Some(prices) };
         let models = vec![priced.clone(), ModelRow { prices: None, ..priced.clone() }, ModelRow { enabled: false, ..priced }];
         check_page(&Models { page: page("/admin/models"), models: models.clone() }.render().unwrap());
