@@ -29,6 +29,8 @@ pub(super) struct Call {
     pub(super) content_type: String,
     pub(super) body: Bytes,
     pub(super) prices: Prices,
+    /// The row of the prices.
+    pub(super) price: Option<Id>,
     pub(super) size: Size,
     pub(super) started_ms: i64,
     /// Headers of the caller's that an upstream of the same dialect gets to see.
@@ -48,6 +50,8 @@ pub(super) struct CallParts {
     pub(super) content_type: String,
     pub(super) body: Bytes,
     pub(super) prices: Prices,
+    /// The row of the prices.
+    pub(super) price: Option<Id>,
     pub(super) size: Size,
     pub(super) started_ms: i64,
     pub(super) betas: Vec<(axum::http::HeaderName, axum::http::HeaderValue)>,
@@ -56,8 +60,8 @@ pub(super) struct CallParts {
 
 impl From<CallParts> for Call {
     fn from(parts: CallParts) -> Self {
-        let CallParts { id, user, key, envelope, content_type, body, prices, size, started_ms, betas, array } = parts;
-        Self { id, user, key, envelope, content_type, body, prices, size, started_ms, betas, array, canonical: OnceLock::new() }
+        let CallParts { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array } = parts;
+        Self { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, canonical: OnceLock::new() }
     }
 }
 
@@ -274,7 +278,13 @@ impl Settlement {
             ttft_ms: self.first_byte_ms.map(|at| (at - call.started_ms).max(0)),
             duration_ms: (self.relay.kit.clock.now_ms() - call.started_ms).max(0),
             error: ending.error,
-            detail: Detail::default(),
+            detail: Detail {
+                operation: operation_word(call.envelope.operation),
+                price: call.price,
+                upstream_cost: self.serving.as_ref().and_then(|(channel, model)| upstream_cost(channel, model, usage)),
+                upstream_model: self.serving.as_ref().filter(|(_, model)| *model != call.envelope.model).map(|(_, model)| model.clone()),
+                route: Some(self.decision.write()),
+            },
         };
         failpoint::reach("capture");
         let charge = match self.hold {
@@ -292,6 +302,18 @@ impl Settlement {
         drop(self.permit);
         Ok(Settled { charge, usage })
     }
+}
+
+/// What is asked for, as rows have it: most are chat completions, which goes without saying.
+pub(super) fn operation_word(operation: Operation) -> Option<&'static str> {
+    if operation == Operation::Generate(Dialect::Chat) { None } else { Some(operation.word()) }
+}
+
+/// What the upstream asks for it, when the admin has said what it costs.
+fn upstream_cost(channel: &Channel, model: &str, usage: Usage) -> Option<Usd> {
+    let cost = channel.cost(model)?;
+    let prices = Prices { input: cost.input, output: cost.output, cached_input: cost.cached_input, cache_write: cost.cache_write, rare: None };
+    Some(prices.cost(usage))
 }
 
 /// A share of an amount, rounded up.

@@ -78,7 +78,7 @@ impl Flow {
     /// What of the usage was told so far.
     pub(super) fn told(&self) -> Usage {
         match self {
-            Flow::Pass(pass) => pass.scanner.told(),
+            Flow::Pass(pass) => pass.told(),
             Flow::Translation(translation) => translation.told(),
         }
     }

@@ -1,7 +1,7 @@
 //! A call to an upstream from end to end: authenticate, read, price, admit, hold, dispatch, deliver, settle. The same for every operation.
 
 use super::bound::{Fit, Size};
-use super::charge::{Call, CallParts, Charge, Ending, Used};
+use super::charge::{Call, CallParts, Charge, Ending, Used, operation_word};
 use super::dispatch::{self, Dispatched, Whole};
 use super::envelope::Envelope;
 use super::error::ApiError;
@@ -46,14 +46,14 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
     let key = auth::visitor(relay, tongue, &parts)?;
     let body = body::read(&parts.headers, incoming, relay.config.body_limit).await?;
     let content_type = header_text(&parts.headers, header::CONTENT_TYPE);
-    let blank = Blank { relay, id, key: &key, started_ms };
+    let blank = Blank { relay, id, key: &key, operation: address.operation, started_ms };
     let envelope = match Envelope::read(address.operation, address.gemini, content_type, &body) {
         Ok(envelope) => envelope,
         Err(error) => return Err(blank.refuse("", false, error).await),
     };
     let (model, streamed) = (envelope.model.clone(), envelope.stream);
     match prepare(relay, envelope, started_ms) {
-        Ok((model, envelope, prices)) => {
+        Ok((model, envelope, price, prices)) => {
             let size = Size::of(&envelope, &body, model.max_output_tokens);
             let call = Call::from(CallParts {
                 id,
@@ -65,6 +65,7 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
                 envelope,
                 body,
                 prices,
+                price: Some(price),
                 size,
                 started_ms,
             });
@@ -79,6 +80,7 @@ struct Blank<'a> {
     relay: &'a Relay,
     id: Id,
     key: &'a Entry,
+    operation: Operation,
     started_ms: i64,
 }
 
@@ -99,7 +101,7 @@ impl Blank<'_> {
             ttft_ms: None,
             duration_ms: (self.relay.kit.clock.now_ms() - self.started_ms).max(0),
             error: Some(error.code.map_or_else(|| first_of(&error.message), str::to_owned)),
-            detail: Detail::default(),
+            detail: Detail { operation: operation_word(self.operation), ..Detail::default() },
         };
         let _ = self.relay.meter.note(record).await;
         error
@@ -119,15 +121,15 @@ pub(super) fn header_text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn prepare(relay: &Relay, envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Prices), ApiError> {
+fn prepare(relay: &Relay, envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Id, Prices), ApiError> {
     let name = &envelope.model;
     let model = relay.catalog.get(name).filter(|model| model.enabled).ok_or_else(|| ApiError::unknown_model(name))?;
-    let prices = model.prices_at(now).ok_or_else(|| ApiError::unpriced_model(name))?;
-    Ok((model, envelope, prices))
+    let (price, prices) = model.price_at(now).map(|(id, prices)| (id, prices.clone())).ok_or_else(|| ApiError::unpriced_model(name))?;
+    Ok((model, envelope, price, prices))
 }
 
 async fn relayed(relay: &Relay, call: Arc<Call>, key: &Entry, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let blank = Blank { relay, id: call.id, key, started_ms: call.started_ms };
+    let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
     let refuse = |error| blank.refuse(&call.envelope.model, call.envelope.stream, error);
     let permit = match admit::admit(relay, key, &call.envelope.model, call.size.tokens_estimate(), call.tongue()).await {
         Ok(permit) => permit,

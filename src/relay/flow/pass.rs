@@ -2,6 +2,7 @@
 
 use super::Taken;
 use super::array::Array;
+use crate::kernel::Usage;
 use crate::relay::charge::Settled;
 use crate::relay::error::ApiError;
 use crate::relay::operation::Tongue;
@@ -94,6 +95,11 @@ impl Pass {
             Some(array) => array.add(&renamed),
             None => renamed,
         }
+    }
+
+    /// What of the usage was told so far. Where all of it comes at once, a part of it is not to be believed.
+    pub(super) fn told(&self) -> Usage {
+        if self.wire == Wire::Chat { Usage::default() } else { self.scanner.told() }
     }
 
     pub(super) fn end(&mut self) -> Result<(), String> {

@@ -92,6 +92,10 @@ pub fn read(form: Form, usage: &str) -> UsageReport {
 }
 
 fn half(form: Form, usage: &str) -> Result<Half, Absurd> {
+    // A parser takes a list for an object whose fields come in order.
+    if !usage.trim_start().starts_with('{') {
+        return Err(Absurd);
+    }
     match form {
         Form::Chat | Form::Responses | Form::Embeddings => openai::read(form, usage),
         Form::Messages => messages::read(usage),

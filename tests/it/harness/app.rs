@@ -110,6 +110,14 @@ impl TestApp {
         self.channel("upstream", &self.upstream.base_url(), models, 0).await;
     }
 
+    /// Puts channels away, so that the next ones may have their names, and whatever went wrong with them is forgotten.
+    pub async fn remove(&self, channels: &[Id]) {
+        for id in channels {
+            channels::delete(&self.app.db, &self.app.kit, *id).await.expect("the channel is deleted");
+        }
+        self.app.refresh().await.expect("the snapshots follow");
+    }
+
     /// A verified customer with `balance` and a key.
     pub async fn customer(&self, balance: Usd) -> Customer {
         let id = self.app.kit.ids.next();

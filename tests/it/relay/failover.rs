@@ -5,7 +5,7 @@ use super::{ask, ask_stream, error_of};
 use crate::harness::TestApp;
 use farebox::channels;
 use farebox::demo::upstream::{Options, Upstream};
-use farebox::kernel::Usd;
+use farebox::kernel::{Id, Usd};
 use serde_json::json;
 
 /// A port that nobody listens on.
@@ -18,9 +18,13 @@ async fn closed_port() -> String {
 async fn shop_behind(bad: &str, settings: &[(&str, &str)]) -> TestApp {
     let shop = TestApp::with(settings).await;
     shop.sell("demo-chat", "1", "10").await;
-    shop.channel("first", bad, &["demo-chat"], 10).await;
-    shop.channel("second", &shop.upstream.base_url(), &["demo-chat"], 5).await;
+    channels_of(&shop, bad).await;
     shop
+}
+
+/// A bad channel and a good one, both with nothing against them.
+async fn channels_of(shop: &TestApp, bad: &str) -> [Id; 2] {
+    [shop.channel("first", bad, &["demo-chat"], 10).await, shop.channel("second", &shop.upstream.base_url(), &["demo-chat"], 5).await]
 }
 
 /// The good channel answers, both ways, and each answer is charged once.
@@ -42,10 +46,13 @@ async fn second_answers(shop: &TestApp, model: &str, what: &str) {
 #[tokio::test]
 async fn the_next_channel_answers_when_one_fails_before_the_first_byte() {
     let bad = Upstream::start(Options::default()).await.unwrap();
-    let shop = shop_behind(&bad.base_url(), &[("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "300")]).await;
+    let shop = TestApp::with(&[("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "300")]).await;
+    shop.sell("demo-chat", "1", "10").await;
     for fault in ["401", "402", "403", "408", "429", "500", "502", "503", "529", "hang-up", "html", "redirect", "stall"] {
+        let channels = channels_of(&shop, &bad.base_url()).await;
         bad.behave(fault).unwrap();
         second_answers(&shop, "demo-chat", fault).await;
+        shop.remove(&channels).await;
     }
     assert_eq!(bad.log().count(), 26, "the first is tried first, and once each time");
     shop.finish().await;
@@ -92,8 +99,10 @@ async fn what_is_no_answer_is_passed_over() {
 #[tokio::test]
 async fn when_every_channel_fails_nobody_pays() {
     let other = Upstream::start(Options::default()).await.unwrap();
-    let shop = shop_behind(&other.base_url(), &[("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "200")]).await;
+    let shop = TestApp::with(&[("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "200")]).await;
+    shop.sell("demo-chat", "1", "10").await;
     for (fault, status) in [("500", 502), ("429", 502), ("401", 502), ("hang-up", 502), ("stall", 504)] {
+        let channels = channels_of(&shop, &other.base_url()).await;
         shop.upstream.behave(fault).unwrap();
         other.behave(fault).unwrap();
         for body in [ask("demo-chat", "Hello"), ask_stream("demo-chat", "Hello")] {
@@ -106,6 +115,7 @@ async fn when_every_channel_fails_nobody_pays() {
             assert_eq!((rows.len(), rows[0].cost, rows[0].outcome.as_str(), rows[0].status), (1, Usd::ZERO, "upstream_error", i64::from(status)), "{fault}");
             assert_eq!((shop.available(customer.user.id).await, shop.open_holds().await), (Usd::dollars(1), 0));
         }
+        shop.remove(&channels).await;
     }
     let customer = shop.customer(Usd::dollars(1)).await;
     let error = error_of(shop.chat(&customer.key, ask("demo-chat", "Hello")).await).await.1.to_string();
@@ -170,8 +180,8 @@ async fn priority_decides_and_equals_share_by_weight() {
     shop.channel("right", &right.base_url(), &["demo-chat"], 5).await;
     shop.channel("spare", &spare.base_url(), &["demo-chat"], 1).await;
     let customer = shop.customer(Usd::dollars(1)).await;
-    for _ in 0..40 {
-        assert_eq!(shop.chat(&customer.key, ask("demo-chat", "[[tokens=2]] Hello")).await.status(), 200);
+    for n in 0..40 {
+        assert_eq!(shop.chat(&customer.key, ask("demo-chat", &format!("[[tokens=2]] Hello {n}"))).await.status(), 200);
     }
     let (left, right) = (left.log().count(), right.log().count());
     assert_eq!((left + right, spare.log().count()), (40, 0));
