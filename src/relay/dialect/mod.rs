@@ -8,34 +8,13 @@ pub mod canonical;
 pub mod chat;
 pub mod custom;
 pub mod data_url;
+pub mod embed;
 pub mod fields;
+pub mod gemini;
 pub mod messages;
 pub mod models;
 pub mod responses;
 pub mod sse;
-
-mod stub;
-pub mod gemini {
-    pub use super::stub::{StreamParser, StreamRenderer, parse_answer, render_answer, render_request};
-    pub fn parse_request(body: &[u8], _: &str, _: bool) -> Result<super::Request, super::Unfit> {
-        super::stub::parse_request(body)
-    }
-}
-pub mod embed {
-    use super::canonical::{Broken, Unfit};
-    pub fn gemini_to_openai(_: &[u8], _: &str) -> Result<Vec<u8>, Unfit> {
-        Err(Unfit::new("", "stub"))
-    }
-    pub fn openai_to_gemini(_: &[u8], _: &str) -> Result<Vec<u8>, Unfit> {
-        Err(Unfit::new("", "stub"))
-    }
-    pub fn openai_answer_to_gemini(_: &[u8], _: bool) -> Result<Vec<u8>, Broken> {
-        Err(Broken::AbsurdUsage)
-    }
-    pub fn gemini_answer_to_openai(_: &[u8], _: &[u8], _: &str) -> Result<Vec<u8>, Broken> {
-        Err(Broken::AbsurdUsage)
-    }
-}
 
 use bytes::BytesMut;
 use canonical::{Answer, Broken, Event, Request, Unfit};

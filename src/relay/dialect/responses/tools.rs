@@ -108,9 +108,18 @@ pub(super) fn render(tool: &Tool) -> Value {
             // Here a tool without the word is held to its schema; elsewhere it is not.
             out.insert("strict".to_owned(), strict.unwrap_or(false).into());
         }
-        ToolKind::Custom { format } => drop(out.insert("format".to_owned(), format.clone().unwrap_or_else(|| json!({"type": "text"})))),
+        ToolKind::Custom { format } => drop(out.insert("format".to_owned(), flat(format.as_ref()))),
     }
     Value::Object(out)
+}
+
+/// The form of free text. Chat has a grammar one level deeper.
+fn flat(format: Option<&Value>) -> Value {
+    match (format, format.and_then(|format| format.get("grammar"))) {
+        (_, Some(grammar)) => json!({"type": "grammar", "syntax": grammar["syntax"], "definition": grammar["definition"]}),
+        (Some(format), None) => format.clone(),
+        (None, None) => json!({"type": "text"}),
+    }
 }
 
 /// The tools of a request as its answer repeats them: groups as groups.
