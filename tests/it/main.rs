@@ -16,6 +16,7 @@ mod nodes;
 mod process;
 mod relay;
 mod revision;
+mod schema;
 mod sessions;
 mod setup;
 mod statements;
