@@ -46,7 +46,16 @@ impl TestApp {
 
     /// Starts one with some settings changed, by the names they have in the environment.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
-        let (db, folder) = (TestDb::new().await, tempfile::tempdir().expect("a temporary folder"));
+        Self::on(TestDb::new().await, settings).await
+    }
+
+    /// Starts a second node of the same shop. Only a server's database takes two.
+    pub async fn beside(&self) -> Self {
+        Self::on(self.db.again().await, &[]).await
+    }
+
+    async fn on(db: TestDb, settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let mut values: HashMap<String, String> = HashMap::from([
             ("DATABASE_URL".to_owned(), db.url.clone()),
             ("DATA_DIR".to_owned(), folder.path().display().to_string()),
@@ -87,17 +96,26 @@ impl TestApp {
 
     /// Adds a channel for these models, at a priority.
     pub async fn channel(&self, name: &str, base_url: &str, models: &[&str], priority: i64) -> Id {
-        let fields = ChannelFields {
+        let fields = ChannelFields { priority: priority.to_string(), ..Self::channel_fields(name, base_url, models) };
+        self.channel_as(None, &fields).await
+    }
+
+    /// The least that a channel's form needs.
+    pub fn channel_fields(name: &str, base_url: &str, models: &[&str]) -> ChannelFields {
+        ChannelFields {
             name: name.to_owned(),
             base_url: base_url.to_owned(),
             key: Secret::new("upstream-key-of-the-test".to_owned()),
             models: models.join("\n"),
-            priority: priority.to_string(),
             enabled: "on".to_owned(),
             ..ChannelFields::default()
-        };
-        let draft = ChannelDraft::parse(&fields, false).expect("a valid channel");
-        let id = channels::save(&self.app.db, &self.app.kit, &self.app.secret, None, &draft).await.expect("the channel is saved");
+        }
+    }
+
+    /// Adds a channel as a form says, or changes one.
+    pub async fn channel_as(&self, id: Option<Id>, fields: &ChannelFields) -> Id {
+        let draft = ChannelDraft::parse(fields, id.is_some()).expect("a valid channel");
+        let id = channels::save(&self.app.db, &self.app.kit, &self.app.secret, id, &draft).await.expect("the channel is saved");
         self.app.refresh().await.expect("the snapshots follow");
         id
     }

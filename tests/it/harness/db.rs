@@ -25,7 +25,12 @@ pub struct TestDb {
 
 enum KeptBy {
     Folder(#[allow(dead_code)] TempDir),
-    Server { url: String, name: String },
+    Server {
+        url: String,
+        name: String,
+    },
+    /// Another value.
+    Elsewhere,
 }
 
 /// The PostgreSQL server to test on, when there is one.
@@ -59,6 +64,11 @@ impl TestDb {
             run(&mut tx, sql).await;
         }
         tx.commit().await.expect("the database commits");
+    }
+
+    /// The same database, opened once more.
+    pub async fn again(&self) -> Self {
+        Self { db: Db::connect(&self.url).await.expect("the database opens"), url: self.url.clone(), kept_by: KeptBy::Elsewhere }
     }
 
     async fn on_sqlite() -> Self {

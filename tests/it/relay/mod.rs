@@ -11,6 +11,7 @@ mod input;
 mod limits;
 mod nonsense;
 mod permissions;
+mod routing;
 mod rush;
 mod shutdown;
 mod usage;

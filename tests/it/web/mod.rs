@@ -1,5 +1,6 @@
 //! The website over HTTP: what a browser test would not notice. The pages themselves are walked through in `tests/browser`.
 
+mod channels;
 mod doors;
 mod limits;
 mod money;

@@ -1,0 +1,117 @@
+//! Who is asked: names and their upstream's names, keys in turn, what fails and comes back, and what an admin switches off.
+
+use super::{ask, error_of};
+use crate::harness::{TestApp, db};
+use farebox::channels::{self, ChannelDraft, ChannelFields};
+use farebox::demo::upstream::{Options, Upstream};
+use farebox::kernel::Usd;
+use farebox::kernel::secrets::Secret;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn two_names_for_one_model_have_their_own_prices_and_a_pool_is_drawn_from() {
+    let shop = TestApp::new().await;
+    shop.sell("cheap", "1", "10").await;
+    shop.sell("dear", "3", "30").await;
+    shop.sell("pool", "1", "10").await;
+    let fields = TestApp::channel_fields("main", &shop.upstream.base_url(), &["cheap", "dear", "po*"]);
+    let mapping = "cheap = demo-mini\ndear = demo-mini\npool = demo-chat, demo-mini";
+    shop.channel_as(None, &ChannelFields { model_mapping: mapping.into(), ..fields }).await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    for model in ["cheap", "dear"] {
+        let answer = shop.chat(&customer.key, ask(model, "Hello")).await;
+        assert_eq!(answer.status(), 200);
+        let body: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(body["model"], model, "the customer reads the name that was asked for");
+    }
+    let rows = shop.requests(customer.user.id).await;
+    assert_eq!(rows[0].cost, Usd(rows[1].cost.0 * 3), "the same answer at three times the price");
+    assert!(shop.upstream.log().requests().iter().all(|served| served.model() == "demo-mini"));
+    for n in 0..24 {
+        assert_eq!(shop.chat(&customer.key, ask("pool", &format!("Question {n}"))).await.status(), 200);
+    }
+    let asked: BTreeSet<String> = shop.upstream.log().requests().iter().skip(2).map(|served| served.model().to_owned()).collect();
+    assert_eq!(asked.into_iter().collect::<Vec<_>>(), ["demo-chat", "demo-mini"]);
+    shop.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_key_gives_way_to_another_and_is_left_alone() {
+    let upstream = Upstream::start(Options { key: Some("the-good-key".into()), ..Options::default() }).await.unwrap();
+    let shop = TestApp::new().await;
+    shop.sell("demo-mini", "1", "10").await;
+    let fields = TestApp::channel_fields("main", &upstream.base_url(), &["demo-mini"]);
+    let id = shop.channel_as(None, &ChannelFields { key: Secret::new("the-bad-key\nthe-good-key".into()), ..fields }).await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let bad = || upstream.log().requests().iter().filter(|served| served.key.as_deref() == Some("the-bad-key")).count();
+    for n in 0..12 {
+        assert_eq!(shop.chat(&customer.key, ask("demo-mini", &format!("Question {n}"))).await.status(), 200, "{n}");
+    }
+    assert_eq!(bad(), 2, "twice is enough");
+    let view = shop.app.channels.find(id).unwrap().health().view();
+    assert_eq!(view.keys, [channels::Standing::Open, channels::Standing::Healthy]);
+    assert_eq!(shop.requests(customer.user.id).await.len(), 12);
+    shop.finish().await;
+    upstream.stop().await;
+}
+
+#[tokio::test]
+async fn what_fails_again_and_again_rests_until_a_probe_finds_it_well() {
+    let shaky = Upstream::start(Options::default()).await.unwrap();
+    let shop = TestApp::new().await;
+    shop.sell("demo-mini", "1", "10").await;
+    let fields = TestApp::channel_fields("shaky", &shaky.base_url(), &["demo-mini"]);
+    let fields = ChannelFields { priority: "5".into(), probe_interval: "1".into(), ..fields };
+    let id = shop.channel_as(None, &fields).await;
+    shop.channel("steady", &shop.upstream.base_url(), &["demo-mini"], 0).await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    shaky.behave("500").unwrap();
+    for n in 0..12 {
+        assert_eq!(shop.chat(&customer.key, ask("demo-mini", &format!("Question {n}"))).await.status(), 200);
+    }
+    let ours = || shaky.log().requests().iter().filter(|served| served.raw.windows(8).any(|part| part == b"Question")).count() as u64;
+    assert_eq!(ours(), 5, "then it rests");
+    let probes = shaky.log().count() - ours();
+    let failing = shop.app.channels.find(id).unwrap().health().view();
+    assert_eq!((failing.models_out, failing.last_fault.unwrap().verdict), (vec!["demo-mini".to_owned()], channels::Verdict::Status(500)));
+    shaky.behave("").unwrap();
+    shop.until("a probe finds it well", || async { shop.app.channels.find(id).unwrap().health().view().models_out.is_empty() }).await;
+    assert!(shaky.log().count() - ours() > probes);
+    assert_eq!(shop.chat(&customer.key, ask("demo-mini", "Question again")).await.status(), 200);
+    assert_eq!(ours(), 6);
+    assert_eq!(shop.requests(customer.user.id).await.len(), 13, "nobody pays for a probe");
+    shop.finish().await;
+    shaky.stop().await;
+}
+
+#[tokio::test]
+async fn a_channel_that_is_switched_off_anywhere_gets_nothing_new_within_a_second() {
+    let shop = TestApp::new().await;
+    shop.stock(&["demo-mini"]).await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let second = if db::postgres_url().is_some() { Some(shop.beside().await) } else { None };
+    if let Some(second) = &second {
+        assert_eq!(second.chat(&customer.key, ask("demo-mini", "Hello")).await.status(), 200, "the second node serves");
+    }
+    let id = shop.app.channels.all()[0].id;
+    let fields = ChannelFields { enabled: String::new(), ..TestApp::channel_fields("upstream", &shop.upstream.base_url(), &["demo-mini"]) };
+    let draft = ChannelDraft::parse(&fields, true).unwrap();
+    // Saved, and no snapshot told: each node has to notice by itself, as of a change that another node has made.
+    channels::save(&shop.app.db, &shop.app.kit, &shop.app.secret, Some(id), &draft).await.unwrap();
+    let saved = Instant::now();
+    for node in std::iter::once(&shop).chain(&second) {
+        node.until("the node has noticed", || async { node.app.channels.candidates("demo-mini").is_empty() }).await;
+    }
+    assert!(saved.elapsed() < Duration::from_secs(1), "{:?}", saved.elapsed());
+    let before = shop.upstream.log().count();
+    for node in std::iter::once(&shop).chain(&second) {
+        let (status, error) = error_of(node.chat(&customer.key, ask("demo-mini", "Hello")).await).await;
+        assert_eq!((status, error["code"].as_str()), (503, Some("no_channel")));
+    }
+    assert_eq!(shop.upstream.log().count(), before);
+    if let Some(second) = second {
+        second.finish().await;
+    }
+    shop.finish().await;
+}
