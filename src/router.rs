@@ -1,7 +1,7 @@
 //! Every path of the site and the API, and nothing else.
 
 use crate::app::App;
-use crate::relay::{self, Relay, billing, calls, models, reports, token_usage};
+use crate::relay::{self, Relay, billing, calls, count_tokens, models, reports, token_usage};
 use crate::sessions;
 use crate::web::{Parts, Site, account, admin, assets, error, headers, public, visit};
 use axum::Router;
@@ -112,6 +112,7 @@ fn api() -> Router<Relay> {
         .route("/chat/completions", post(calls::chat_completions))
         .route("/responses", post(calls::responses))
         .route("/messages", post(calls::messages))
+        .route("/messages/count_tokens", post(count_tokens::messages))
         .route("/completions", post(calls::completions))
         .route("/embeddings", post(calls::embeddings))
         .route("/moderations", post(calls::moderations))
@@ -122,7 +123,7 @@ fn api() -> Router<Relay> {
         .route("/audio/translations", post(calls::translations))
         .route("/rerank", post(calls::rerank))
         .route("/models", get(models::list))
-        .route("/models/{*id}", get(models::one))
+        .route("/models/{*id}", get(models::one).post(calls::gemini))
         .route("/usage", get(billing::remaining))
         .route("/dashboard/billing/subscription", get(billing::subscription))
         .route("/dashboard/billing/usage", get(billing::total_usage))

@@ -54,6 +54,8 @@ pub enum Attempt {
     RedeemSource,
     /// Setup links tried from one address.
     Setup,
+    /// Tokens counted for one key, for nothing: an editor asks for fifty within a second when it starts.
+    CountTokens,
 }
 
 const MINUTE_MS: i64 = 60_000;
@@ -73,6 +75,7 @@ impl Attempt {
             Attempt::RedeemAccount => ("redeem-account", 20, HOUR_MS),
             Attempt::RedeemSource => ("redeem-source", 60, HOUR_MS),
             Attempt::Setup => ("setup", 30, HOUR_MS),
+            Attempt::CountTokens => ("count-tokens", 600, MINUTE_MS),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::dialect::Dialect;
 use super::operation::Operation;
 use super::pipeline::{Address, answer};
-use super::{ApiError, Relay, Tongue, refusal};
+use super::{ApiError, Relay, Tongue, count_tokens, refusal};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::Response;
@@ -44,7 +44,7 @@ calls! {
     rerank = Operation::Rerank;
 }
 
-/// `POST /v1beta/models/{model}:{method}`
+/// `POST /v1beta/models/{model}:{method}`; newer clients of Gemini's ask behind `/v1`.
 pub async fn gemini(State(relay): State<Relay>, Path(rest): Path<String>, RawQuery(query): RawQuery, request: Request) -> Response<Body> {
     let (model, method) = rest.rsplit_once(':').unwrap_or((&rest, ""));
     let model = model.to_owned();
@@ -53,9 +53,10 @@ pub async fn gemini(State(relay): State<Relay>, Path(rest): Path<String>, RawQue
     let (operation, stream) = match method {
         "generateContent" => (generate, false),
         "streamGenerateContent" => (generate, true),
+        "countTokens" => return count_tokens::gemini(&relay, &model, request).await,
         "embedContent" => (Operation::GeminiEmbed, false),
         "batchEmbedContents" => (Operation::GeminiEmbedBatch, false),
-        _ => return refusal(&relay, Tongue::Gemini, ApiError::unknown_url("POST", &format!("/v1beta/models/{rest}"))),
+        _ => return refusal(&relay, Tongue::Gemini, ApiError::unknown_url("POST", request.uri().path())),
     };
     answer(&relay, Address { operation, gemini: Some((&model, stream)), array: stream && !is_events }, request).await
 }

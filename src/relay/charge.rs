@@ -93,11 +93,15 @@ impl Call {
 
     /// The input tokens, counted.
     pub(super) fn count_input(&self) -> u64 {
-        let texts = self.envelope.texts(&self.body);
-        let is_chat = matches!(self.envelope.operation, Operation::Generate(_));
-        let turns = if is_chat { self.envelope.turns } else { 0 };
-        count::input(&self.envelope.model, texts.iter().map(AsRef::as_ref), turns, self.envelope.media_parts)
+        count_input(&self.envelope, &self.body)
     }
+}
+
+/// The input tokens of a request, counted.
+pub(super) fn count_input(envelope: &Envelope, body: &[u8]) -> u64 {
+    let texts = envelope.texts(body);
+    let turns = if matches!(envelope.operation, Operation::Generate(_)) { envelope.turns } else { 0 };
+    count::input(&envelope.model, texts.iter().map(AsRef::as_ref), turns, envelope.media_parts)
 }
 
 /// What a request used.

@@ -14,6 +14,7 @@ mod bound;
 pub mod calls;
 mod charge;
 mod count;
+pub mod count_tokens;
 pub mod dialect;
 mod dispatch;
 pub mod envelope;
@@ -106,6 +107,8 @@ pub struct Relay(Arc<Inner>);
 /// What [`Relay`] derefs to.
 pub struct Inner {
     parts: RelayParts,
+    /// Whose turn it is to have tokens counted for nothing.
+    counting: tokio::sync::Semaphore,
 }
 
 impl Deref for Relay {
@@ -125,7 +128,7 @@ impl Deref for Inner {
 impl Relay {
     /// A relay of these parts.
     pub fn new(parts: RelayParts) -> Self {
-        Self(Arc::new(Inner { parts }))
+        Self(Arc::new(Inner { parts, counting: tokio::sync::Semaphore::new(1) }))
     }
 }
 

@@ -51,7 +51,14 @@ pub async fn gemini_one(State(relay): State<Relay>, name: Result<Path<String>, P
 }
 
 fn tongue_of(headers: &HeaderMap) -> Tongue {
-    if headers.contains_key("x-api-key") && headers.contains_key("anthropic-version") { Tongue::Anthropic } else { Tongue::OpenAi }
+    if headers.contains_key("x-api-key") && headers.contains_key("anthropic-version") {
+        Tongue::Anthropic
+    } else if headers.contains_key("x-goog-api-key") {
+        // Newer clients of Gemini's ask behind /v1.
+        Tongue::Gemini
+    } else {
+        Tongue::OpenAi
+    }
 }
 
 fn listed(relay: &Relay, tongue: Tongue, page: Result<Query<Page>, QueryRejection>, parts: &Parts) -> Response<Body> {
@@ -161,7 +168,7 @@ pub(super) fn respond(relay: &Relay, answer: Result<String, ApiError>) -> Respon
     respond_in(relay, Tongue::OpenAi, answer)
 }
 
-fn respond_in(relay: &Relay, tongue: Tongue, answer: Result<String, ApiError>) -> Response<Body> {
+pub(super) fn respond_in(relay: &Relay, tongue: Tongue, answer: Result<String, ApiError>) -> Response<Body> {
     let id = relay.kit.ids.next();
     let plain = |text| {
         let mut response = Response::new(Body::from(text));

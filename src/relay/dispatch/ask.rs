@@ -46,7 +46,7 @@ pub(super) async fn ask(charge: &mut Charge, attempt: &Attempt, prepared: Prepar
     match status.as_u16() {
         200..=299 if streamed => begin_stream(charge, response, patience, way, prepared.back).await,
         200..=299 => whole_answer(charge, response, idle, way, prepared.back).await,
-        400 | 404 | 413 | 422 => Ok(refusal(&call, channel, way, status, response, idle).await),
+        400 | 404 | 413 | 422 => refusal(&call, channel, way, status, response, idle).await,
         other => Err(Miss { retry_after: pause(response.headers()), ..Miss::new(Verdict::Status(other), format!("status {other}")) }),
     }
 }

@@ -1,8 +1,8 @@
 //! The upstream's own words about the caller's mistake, in the caller's dialect, without the upstream's name.
 
-use super::Dispatched;
 use super::ask::{MAX_ERROR, read_up_to};
-use crate::channels::{Channel, Permit};
+use super::{Dispatched, Miss};
+use crate::channels::{Channel, Kind, Permit, Verdict};
 use crate::relay::charge::Call;
 use crate::relay::operation::Tongue;
 use axum::http::StatusCode;
@@ -10,8 +10,14 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-pub(super) async fn refusal(call: &Call, channel: &Channel, way: &Permit, status: StatusCode, response: Response, idle: Duration) -> Dispatched {
+/// # Errors
+/// When it is not the caller's mistake after all.
+pub(super) async fn refusal(call: &Call, channel: &Channel, way: &Permit, status: StatusCode, response: Response, idle: Duration) -> Result<Dispatched, Miss> {
     let body = read_up_to(response, MAX_ERROR, idle).await.unwrap_or_default();
+    // Google says of a key that it is wrong with the status of a request that is wrong.
+    if channel.kind == Kind::Gemini && memchr::memmem::find(&body, b"API_KEY_INVALID").is_some() {
+        return Err(Miss::new(Verdict::Status(401), "its key is not valid"));
+    }
     let parsed: Value = serde_json::from_slice(&body).unwrap_or_default();
     // Google wraps an error in a list when a stream was asked for; not every upstream wraps it in an object.
     let parsed = parsed.get(0).unwrap_or(&parsed);
@@ -37,7 +43,7 @@ pub(super) async fn refusal(call: &Call, channel: &Channel, way: &Permit, status
         }
     };
     let why = message.as_str().unwrap_or_default().to_owned();
-    Dispatched::Refused { status, body: body.to_string(), why }
+    Ok(Dispatched::Refused { status, body: body.to_string(), why })
 }
 
 fn without_names(text: &str, channel: &Channel, way: &Permit, public: &str) -> String {

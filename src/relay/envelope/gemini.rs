@@ -23,6 +23,15 @@ pub(super) fn read(operation: Operation, model: &str, stream: bool, text: &str) 
     }
 }
 
+/// What is to be counted is a conversation, or a whole request inside.
+pub(super) fn read_to_count(model: &str, text: &str) -> Result<Envelope, ApiError> {
+    json::check_model(model)?;
+    let reader = Reader::body(text, &["contents", "generateContentRequest"])?;
+    let Some(raw) = reader.get("generateContentRequest")? else { return generate(model, false, text) };
+    let inner = generate(model, false, raw.get())?;
+    Ok(inner.moved_by(reader.range(raw).start))
+}
+
 fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError> {
     const READ: [&str; 7] = ["contents", "tools", "generationConfig", "generation_config", "cachedContent", "cached_content", "systemInstruction"];
     let reader = Reader::body(text, &READ)?;

@@ -136,8 +136,8 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
     })
 }
 
-/// Anthropic Messages. Format: <https://docs.anthropic.com/en/api/messages>.
-pub(super) fn messages(text: &str) -> Result<Envelope, ApiError> {
+/// Anthropic Messages. Format: <https://docs.anthropic.com/en/api/messages>. Whoever only wants tokens counted sets no cap.
+pub(super) fn messages(text: &str, is_count: bool) -> Result<Envelope, ApiError> {
     const READ: [&str; 11] =
         ["model", "messages", "system", "stream", "max_tokens", "tools", "metadata", "usage", "output_config", "container", "output_format"];
     let reader = Reader::body(text, &READ)?;
@@ -145,7 +145,7 @@ pub(super) fn messages(text: &str) -> Result<Envelope, ApiError> {
     reader.refuse("container", "code cannot be run with a provider.")?;
     let turns = reader.turns("messages")?;
     let (output_cap, caps) = reader.caps(&["max_tokens"])?;
-    if output_cap.is_none() {
+    if output_cap.is_none() && !is_count {
         return Err(ApiError::invalid_field("max_tokens", "'max_tokens' is missing: say how many tokens the answer may have.".to_owned()));
     }
     let tools = reader.get("tools")?;

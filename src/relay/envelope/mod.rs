@@ -123,7 +123,7 @@ impl Envelope {
         match (operation, address) {
             (Operation::Generate(Dialect::Chat), _) => generate::chat(text),
             (Operation::Generate(Dialect::Responses), _) => generate::responses(text),
-            (Operation::Generate(Dialect::Messages), _) => generate::messages(text),
+            (Operation::Generate(Dialect::Messages), _) => generate::messages(text, false),
             (Operation::Generate(Dialect::Gemini) | Operation::GeminiEmbed | Operation::GeminiEmbedBatch, Some((model, stream))) => {
                 gemini::read(operation, model, stream, text)
             }
@@ -132,6 +132,18 @@ impl Envelope {
             (Operation::ImageGenerations | Operation::ImageEdits, _) => others::images(operation, text),
             (Operation::Speech, _) => others::speech(text),
             _ => Err(ApiError::invalid(None, "The body must be multipart/form-data with a 'file'.")),
+        }
+    }
+
+    /// Reads a request whose tokens are to be counted: as one for an answer, but without a cap.
+    ///
+    /// # Errors
+    /// As [`Envelope::read`].
+    pub fn read_to_count(gemini_model: Option<&str>, body: &[u8]) -> Result<Self, ApiError> {
+        let text = json::text_of(body)?;
+        match gemini_model {
+            Some(model) => gemini::read_to_count(model, text),
+            None => generate::messages(text, true),
         }
     }
 
@@ -160,6 +172,14 @@ impl Envelope {
             Some(form) => form.texts().map(Cow::Borrowed).collect(),
             None => self.spans.texts.iter().flat_map(|range| texts::strings(&body[range.clone()])).collect(),
         }
+    }
+
+    /// The same request, when it stands this far inside a body.
+    fn moved_by(mut self, offset: usize) -> Self {
+        let moved = |range: &mut Range<usize>| *range = range.start + offset..range.end + offset;
+        self.spans.texts.iter_mut().for_each(moved);
+        moved(&mut self.spans.turns);
+        self
     }
 
     /// The bytes of the conversation.
