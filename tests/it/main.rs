@@ -6,6 +6,7 @@ mod catalog;
 mod channels;
 mod crash;
 mod database;
+mod dialects;
 mod gift_cards;
 mod harness;
 mod jobs;
