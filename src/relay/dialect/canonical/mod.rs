@@ -9,6 +9,7 @@ pub mod call_id;
 mod event;
 mod request;
 mod ties;
+pub mod tool_name;
 
 pub use answer::{Answer, Stop};
 pub use event::{Delta, Event, Opening};

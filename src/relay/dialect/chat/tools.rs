@@ -1,6 +1,6 @@
 //! Tools and the choice among them, as Chat writes them.
 
-use crate::relay::dialect::canonical::{Choice, Request, Tool, ToolKind, Unfit};
+use crate::relay::dialect::canonical::{Choice, Request, Tool, ToolKind, Unfit, tool_name};
 use crate::relay::dialect::custom;
 use crate::relay::dialect::fields::Fields;
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ pub(super) fn render(body: &mut serde_json::Map<String, Value>, request: &Reques
 }
 
 fn render_one(tool: &Tool, is_openai: bool) -> Value {
-    let mut inner = json!({"name": tool.name});
+    let mut inner = json!({"name": tool_name::fit(&tool.name)});
     if let Some(description) = &tool.description {
         inner["description"] = description.as_str().into();
     }
@@ -156,7 +156,7 @@ fn render_format(format: &Value) -> Value {
 fn render_choice(choice: &Choice, request: &Request, is_openai: bool) -> Value {
     let named = |name: &str| {
         let kind = if is_openai && request.is_custom(name) { "custom" } else { "function" };
-        json!({"type": kind, kind: {"name": name}})
+        json!({"type": kind, kind: {"name": tool_name::fit(name)}})
     };
     match choice {
         Choice::Auto => "auto".into(),

@@ -1,7 +1,9 @@
 //! Writing the conversation of a Chat request.
 
 use super::thoughts;
-use crate::relay::dialect::canonical::{File, Image, Instruction, Message, Part, Request, Role, Source, Text, Thought, ToolCall, ToolResult, Unfit, call_id};
+use crate::relay::dialect::canonical::{
+    File, Image, Instruction, Message, Part, Request, Role, Source, Text, Thought, ToolCall, ToolResult, Unfit, call_id, tool_name,
+};
 use crate::relay::dialect::{Dialect, Target, data_url};
 use serde_json::{Map, Value, json};
 
@@ -198,9 +200,9 @@ impl Turns<'_> {
     fn tool_call(&self, call: &ToolCall) -> Value {
         let id = self.call_id(&call.id);
         if call.custom && self.target.is_openai {
-            return json!({"id": id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}});
+            return json!({"id": id, "type": "custom", "custom": {"name": tool_name::fit(&call.name), "input": call.arguments}});
         }
-        let mut out = json!({"id": id, "type": "function", "function": {"name": call.name, "arguments": call.as_function()}});
+        let mut out = json!({"id": id, "type": "function", "function": {"name": tool_name::fit(&call.name), "arguments": call.as_function()}});
         // Google's own endpoint of this dialect wants its seals back; nobody else knows the field.
         let seal = call.signature.as_ref().and_then(|signature| signature.for_provider(Dialect::Gemini));
         if let Some(seal) = seal.filter(|_| !self.target.is_openai && self.target.model.contains("gemini")) {

@@ -60,7 +60,7 @@ pub fn render_answer(answer: &Answer, echo: &Echo, closing: &Closing<'_>) -> Vec
         "type": "message",
         "role": "assistant",
         "model": echo.model,
-        "content": answer.parts.iter().flat_map(blocks).collect::<Vec<_>>(),
+        "content": answer.parts.iter().flat_map(|part| blocks(part, echo)).collect::<Vec<_>>(),
         "stop_reason": reason,
         "stop_sequence": sequence,
         "usage": usage::render(closing),
@@ -68,13 +68,13 @@ pub fn render_answer(answer: &Answer, echo: &Echo, closing: &Closing<'_>) -> Vec
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-fn blocks(part: &Part) -> Vec<Value> {
+fn blocks(part: &Part, echo: &Echo) -> Vec<Value> {
     match part {
         Part::Text(text) => vec![json!({"type": "text", "text": text.text})],
         Part::Refusal(refusal) => vec![json!({"type": "text", "text": refusal})],
         Part::Thought(thought) => vec![thinking(thought)],
         Part::ToolCall(call) => {
-            let block = json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input(&call.as_function())});
+            let block = json!({"type": "tool_use", "id": call.id, "name": echo.request.own_name(&call.name), "input": input(&call.as_function())});
             call.signature.as_ref().map(seal).into_iter().chain([block]).collect()
         }
         // No answer has these: `Answer::parts` says so.

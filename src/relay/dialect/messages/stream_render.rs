@@ -108,7 +108,7 @@ impl StreamRenderer {
                     self.begin(answer::seal(&signature), out);
                     self.close_block(out);
                 }
-                json!({"type": "tool_use", "id": id, "name": name, "input": {}})
+                json!({"type": "tool_use", "id": id, "name": self.echo.request.own_name(&name), "input": {}})
             }
         };
         self.begin(block, out);
