@@ -1,6 +1,6 @@
 //! Bytes without sense: nothing panics, and nothing grows out of bounds.
 
-use super::{DIALECTS, echo, events, golden, target};
+use super::{echo, events, golden, target};
 use farebox::relay::dialect::canonical::{Event, Request};
 use farebox::relay::dialect::{self, Closing, Dialect, StreamParser, messages};
 use proptest::collection::vec;
@@ -33,7 +33,7 @@ fn request(bytes: &[u8]) {
 fn answer(bytes: &[u8]) {
     for from in Dialect::ALL {
         let Ok(answer) = dialect::parse_answer(from, bytes) else { continue };
-        for to in DIALECTS {
+        for to in Dialect::ALL {
             must_be_bounded(bytes.len(), dialect::render_answer(to, &answer, &echo(Request::default()), &Closing::default()).len());
         }
     }
@@ -48,7 +48,7 @@ fn stream(text: &str) {
         if is_whole && !read.is_empty() {
             events::gather(&read);
         }
-        for to in DIALECTS {
+        for to in Dialect::ALL {
             must_be_bounded(text.len().max(1) * 4, events::write(to, &read, &Request::default()).len());
         }
     }
