@@ -187,7 +187,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
     let (meter, writer) = Meter::start(db.clone(), kit.clone(), run, Journal);
     let tasks = TaskTracker::new();
     let limits = match &config.redis_url {
-        Some(url) => Limits::shared(kit.clock.clone(), url.reveal())?,
+        Some(url) => Limits::shared(kit.clock.clone(), &kit.random, url.reveal())?,
         None => Limits::in_process(kit.clock.clone()),
     };
     let parts = RelayParts {

@@ -26,9 +26,14 @@ impl Link {
         Ok(Self { client, connection: OnceLock::new(), met: AtomicBool::new(false), failing: AtomicBool::new(false), ask_again_at: AtomicI64::new(0) })
     }
 
+    /// Whether Redis is left alone for a moment.
+    pub(super) fn rests(&self, now: i64) -> bool {
+        now < self.ask_again_at.load(Ordering::Relaxed)
+    }
+
     /// Asks; nothing when Redis cannot be asked, or does not answer while whoever asks has patience.
     pub(super) async fn ask<T>(&self, now: i64, patience: Duration, question: impl AsyncFnOnce(&mut ConnectionManager) -> RedisResult<T>) -> Option<T> {
-        if now < self.ask_again_at.load(Ordering::Relaxed) {
+        if self.rests(now) {
             return None;
         }
         let patience = if self.met.load(Ordering::Relaxed) { patience } else { PATIENCE };

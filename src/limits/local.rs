@@ -92,7 +92,8 @@ impl States {
             }
             let full = self.states.len() >= CAPACITY;
             let Some((id, state)) = self.states.get(self.hand) else { return };
-            if !state.is_idle(now) && !(full && state.running == 0) {
+            let goes = state.is_idle(now) || (full && state.running == 0);
+            if !goes {
                 self.hand += 1;
                 continue;
             }

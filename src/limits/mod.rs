@@ -21,7 +21,7 @@ mod together;
 pub use permit::Permit;
 pub use rules::{Exceeded, MAX_LIMIT, Rate, Rates, Rules, Scope, ScopeId, What, Whose};
 
-use crate::kernel::{Clock, secrets};
+use crate::kernel::{Clock, Random, secrets};
 use link::Link;
 use local::Local;
 use memory::Memory;
@@ -123,13 +123,13 @@ impl Limits {
     ///
     /// # Errors
     /// When the URL is not one of Redis.
-    pub fn shared(clock: Clock, redis_url: &str) -> Result<Self, redis::RedisError> {
-        Self::with_patience(clock, redis_url, together::PATIENCE)
+    pub fn shared(clock: Clock, random: &Random, redis_url: &str) -> Result<Self, redis::RedisError> {
+        Self::with_patience(clock, random, redis_url, together::PATIENCE)
     }
 
-    fn with_patience(clock: Clock, redis_url: &str, patience: Duration) -> Result<Self, redis::RedisError> {
+    fn with_patience(clock: Clock, random: &Random, redis_url: &str, patience: Duration) -> Result<Self, redis::RedisError> {
         let link = Arc::new(Link::new(redis_url)?);
-        let together = Some(Arc::new(Together::new(Arc::clone(&link), clock.clone(), patience)));
+        let together = Some(Arc::new(Together::new(Arc::clone(&link), clock.clone(), random, patience)));
         Ok(Self(Arc::new(Inner { clock, own: Memory::default(), local: Local::default(), shared: Some(link), together })))
     }
 
@@ -143,14 +143,20 @@ impl Limits {
         if scopes.is_empty() {
             return Ok(Permit::unlimited());
         }
-        let now = self.0.clock.now_ms();
-        if let Some(together) = &self.0.together
-            && let Some(answer) = together.admit(&scopes, tokens, now).await
-        {
-            return answer.map(|admitted| Permit::new(self, scopes, tokens, admitted.rates, Counted::Together(admitted.lease)));
+        if self.0.together.is_some() {
+            // On a task of its own: a caller who leaves in the meantime drops the permit, not the question.
+            let (limits, asked) = (self.clone(), scopes.clone());
+            if let Ok(Some(answer)) = tokio::spawn(async move { limits.admit_together(asked, tokens).await }).await {
+                return answer;
+            }
         }
-        let rates = self.0.local.admit(&scopes, tokens, now)?;
+        let rates = self.0.local.admit(&scopes, tokens, self.0.clock.now_ms())?;
         Ok(Permit::new(self, scopes, tokens, rates, Counted::Here))
+    }
+
+    async fn admit_together(&self, scopes: Vec<Scope>, tokens: u64) -> Option<Result<Permit, Exceeded>> {
+        let answer = self.0.together.as_ref()?.admit(&scopes, tokens, self.0.clock.now_ms()).await?;
+        Some(answer.map(|admitted| Permit::new(self, scopes, tokens, admitted.rates, Counted::Together(admitted.lease))))
     }
 
     /// Whether limits that should be counted for all nodes together are counted by this node for itself, because Redis does not answer.

@@ -1,13 +1,13 @@
 -- Counts one request in every scope, or in none, and first what has become of requests that ended. The arithmetic is that of rules.rs.
 --
--- KEYS: the counter of leases; for each ended request and scope its levels and its leases; for each scope its levels, its day and its leases.
--- ARGV: now, when a new lease ends, how many ended, how many scopes;
+-- KEYS: for each ended request and scope its levels and its leases; for each scope its levels, its day and its leases.
+-- ARGV: now, the lease of the new request, when it ends, how many ended, how many scopes;
 --       for each ended: rpm, tpm, the correction of its tokens, the highest level of tokens, its lease;
 --       for each scope: rpm, tpm, rpd, concurrency, the tokens that it reserves. 0 stands for no limit.
--- Answers: "1" or "0" for whether it was counted, the lease, and for each scope what it had used before: requests, tokens, running, "hour:count ...".
+-- Answers: "1" or "0" for whether it was counted, and for each scope what it had used before: requests, tokens, running, "hour:count ...".
 local MINUTE, HOUR, HOURS = 60000, 3600000, 25
-local now, lease_end, ended, scopes = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local k, a = 2, 5
+local now, lease, lease_end, ended, scopes = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local k, a = 1, 6
 
 local function whole(n)
   return string.format('%.0f', n)
@@ -48,7 +48,7 @@ for _ = 1, ended do
   k, a = k + 2, a + 5
 end
 
-local refused, leased, found, answer = false, false, {}, { '1', '' }
+local refused, found, answer = false, {}, { '1' }
 for i = 1, scopes do
   local s = { levels = KEYS[k], day = KEYS[k + 1], leases = KEYS[k + 2] }
   s.rpm, s.tpm, s.rpd, s.concurrency, s.reserved = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])
@@ -66,7 +66,6 @@ for i = 1, scopes do
     end
   end
   if s.concurrency > 0 then
-    leased = true
     redis.call('ZREMRANGEBYSCORE', s.leases, '-inf', ARGV[1])
     running = redis.call('ZCARD', s.leases)
   end
@@ -84,8 +83,6 @@ if refused then
   answer[1] = '0'
   return answer
 end
--- The moment is part of it: a server that lost its memory counts from one again.
-local lease = leased and (ARGV[1] .. '-' .. redis.call('INCR', KEYS[1])) or ''
 for _, s in ipairs(found) do
   local requests = s.rpm > 0 and s.requests + MINUTE or 0
   local tokens = s.tpm > 0 and s.tokens + s.reserved or 0
@@ -95,9 +92,8 @@ for _, s in ipairs(found) do
     redis.call('PEXPIRE', s.day, HOURS * HOUR)
   end
   if s.concurrency > 0 then
-    redis.call('ZADD', s.leases, lease_end, lease)
-    redis.call('PEXPIRE', s.leases, whole(tonumber(lease_end) - now + MINUTE))
+    redis.call('ZADD', s.leases, ARGV[3], lease)
+    redis.call('PEXPIRE', s.leases, whole(lease_end - now + MINUTE))
   end
 end
-answer[2] = lease
 return answer

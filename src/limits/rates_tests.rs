@@ -1,7 +1,7 @@
 //! The same tests on counters in the process and, when `FAREBOX_TEST_REDIS_URL` names one, in Redis.
 
 use super::*;
-use crate::kernel::{Id, Random};
+use crate::kernel::Id;
 use proptest::prelude::*;
 use std::num::NonZeroU64;
 
@@ -15,7 +15,7 @@ const PATIENT: Duration = Duration::from_secs(20);
 fn kinds() -> Vec<(Clock, Limits)> {
     let (own, shared) = (Clock::manual(START), Clock::manual(START));
     let mut kinds = vec![(own.clone(), Limits::in_process(own))];
-    kinds.extend(redis_url().map(|url| (shared.clone(), Limits::with_patience(shared, &url, PATIENT).unwrap())));
+    kinds.extend(redis_url().map(|url| (shared.clone(), Limits::with_patience(shared, &Random::system(), &url, PATIENT).unwrap())));
     kinds
 }
 
@@ -376,7 +376,7 @@ proptest! {
 async fn nodes_share_what_redis_counts() {
     let Some(url) = redis_url() else { return };
     let clock = Clock::manual(START);
-    let nodes = [(); 2].map(|()| Limits::with_patience(clock.clone(), &url, PATIENT).unwrap());
+    let nodes = [(); 2].map(|()| Limits::with_patience(clock.clone(), &Random::system(), &url, PATIENT).unwrap());
     let all = Rules { rpm: at_most(4), tpm: at_most(1_000), rpd: at_most(9), concurrency: at_most(3) };
     let user = scope(Whose::User, all);
     let first = nodes[0].admit(&[user], 400).await.unwrap();
@@ -395,7 +395,7 @@ async fn nodes_share_what_redis_counts() {
 async fn the_leases_of_a_dead_node_end_and_those_of_a_living_one_do_not() {
     let Some(url) = redis_url() else { return };
     let clock = Clock::manual(START);
-    let [living, dying, other] = [(); 3].map(|()| Limits::with_patience(clock.clone(), &url, PATIENT).unwrap());
+    let [living, dying, other] = [(); 3].map(|()| Limits::with_patience(clock.clone(), &Random::system(), &url, PATIENT).unwrap());
     let user = scope(Whose::User, concurrency(2));
     let stream = living.admit(&[user], 0).await.unwrap();
     // The node dies: nobody gives this place back, and nobody renews it.
@@ -411,10 +411,27 @@ async fn the_leases_of_a_dead_node_end_and_those_of_a_living_one_do_not() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_while_redis_is_asked_leaves_no_lease() {
+    let Some(url) = redis_url() else { return };
+    let limits = Limits::with_patience(Clock::manual(START), &Random::system(), &url, PATIENT).unwrap();
+    let scopes = [scope(Whose::User, concurrency(1))];
+    drop(limits.admit(&scopes, 0).await.unwrap());
+    for _ in 0..20 {
+        let mut asking = Box::pin(limits.admit(&scopes, 0));
+        let waits = std::future::poll_fn(|cx| std::task::Poll::Ready(asking.as_mut().poll(cx).is_pending())).await;
+        assert!(waits, "the question is on its way");
+        drop(asking);
+        // The question goes on by itself, and is answered before the next.
+        drop(limits.admit(&scopes, 0).await);
+        drop(limits.admit(&scopes, 0).await.expect("nobody is in"));
+    }
+}
+
+#[tokio::test]
 async fn without_an_answer_from_redis_a_node_counts_for_itself() {
     // Bound and closed again: nobody listens there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let limits = Limits::shared(Clock::manual(START), &format!("redis://{free}")).unwrap();
+    let limits = Limits::shared(Clock::manual(START), &Random::system(), &format!("redis://{free}")).unwrap();
     assert!(limits.is_alone().await);
     let key = scope(Whose::Key, Rules { rpm: at_most(5), concurrency: at_most(1), ..Rules::default() });
     assert_eq!(until_refused(&limits, key).await.0, 5);
@@ -425,7 +442,7 @@ async fn without_an_answer_from_redis_a_node_counts_for_itself() {
 async fn a_redis_that_swallows_everything_costs_one_short_wait() {
     // Connections are accepted by the system and never read.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let limits = Limits::shared(Clock::manual(START), &format!("redis://{}", silent.local_addr().unwrap())).unwrap();
+    let limits = Limits::shared(Clock::manual(START), &Random::system(), &format!("redis://{}", silent.local_addr().unwrap())).unwrap();
     let all = tokio::time::timeout(Duration::from_secs(10), until_refused(&limits, scope(Whose::Key, rpm(1_000))));
     assert_eq!(all.await.expect("a thousand requests wait once").0, 1_000);
 }
@@ -437,8 +454,8 @@ async fn a_redis_that_comes_back_is_used_again() {
     let address = url.trim_start_matches("redis://").trim_end_matches('/').to_owned();
     let door = Door::open(&address).await;
     let clock = Clock::manual(START);
-    let through = Limits::with_patience(clock.clone(), &format!("redis://{}", door.address), Duration::from_millis(500)).unwrap();
-    let direct = Limits::with_patience(clock.clone(), &url, PATIENT).unwrap();
+    let through = Limits::with_patience(clock.clone(), &Random::system(), &format!("redis://{}", door.address), Duration::from_millis(500)).unwrap();
+    let direct = Limits::with_patience(clock.clone(), &Random::system(), &url, PATIENT).unwrap();
     let user = scope(Whose::User, rpm(4));
     assert!(through.admit(&[user], 0).await.is_ok() && !through.is_alone().await);
     assert_eq!(direct.admit(&[user], 0).await.unwrap().rates().requests.unwrap().remaining, 2);

@@ -2,7 +2,6 @@
 
 use super::memory::{CAPACITY, Memory};
 use super::*;
-use crate::kernel::Random;
 
 /// The kinds of counters under test, each with its own clock.
 fn kinds() -> Vec<(Clock, Limits)> {
@@ -10,7 +9,7 @@ fn kinds() -> Vec<(Clock, Limits)> {
     let (own, shared) = (clock(), clock());
     let mut kinds = vec![(own.clone(), Limits::in_process(own))];
     if let Ok(url) = std::env::var("FAREBOX_TEST_REDIS_URL") {
-        kinds.push((shared.clone(), Limits::shared(shared, &url).unwrap()));
+        kinds.push((shared.clone(), Limits::shared(shared, &Random::system(), &url).unwrap()));
     }
     kinds
 }
@@ -69,7 +68,7 @@ async fn attempts_at_the_same_time_are_all_counted() {
 async fn nodes_share_what_redis_counts() {
     let Ok(url) = std::env::var("FAREBOX_TEST_REDIS_URL") else { return };
     let clock = Clock::manual(1_800_000_000_000);
-    let nodes = [Limits::shared(clock.clone(), &url).unwrap(), Limits::shared(clock, &url).unwrap()];
+    let nodes = [Limits::shared(clock.clone(), &Random::system(), &url).unwrap(), Limits::shared(clock, &Random::system(), &url).unwrap()];
     let ada = subject();
     assert_eq!(until_refused(&nodes[0], Attempt::SignUpAccount, &ada).await.0, 5);
     assert!(nodes[1].attempt(Attempt::SignUpAccount, &ada).await.is_err());
@@ -79,7 +78,7 @@ async fn nodes_share_what_redis_counts() {
 async fn without_an_answer_from_redis_a_node_counts_for_itself() {
     // Bound and closed again: nobody listens there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let limits = Limits::shared(Clock::manual(1_800_000_000_000), &format!("redis://{free}")).unwrap();
+    let limits = Limits::shared(Clock::manual(1_800_000_000_000), &Random::system(), &format!("redis://{free}")).unwrap();
     assert_eq!(until_refused(&limits, Attempt::SignUpAccount, "ada").await.0, 5);
 }
 
@@ -87,7 +86,7 @@ async fn without_an_answer_from_redis_a_node_counts_for_itself() {
 async fn a_redis_that_swallows_everything_costs_one_wait_and_not_one_for_each_attempt() {
     // Connections are accepted by the system and never read.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let limits = Limits::shared(Clock::manual(1_800_000_000_000), &format!("redis://{}", silent.local_addr().unwrap())).unwrap();
+    let limits = Limits::shared(Clock::manual(1_800_000_000_000), &Random::system(), &format!("redis://{}", silent.local_addr().unwrap())).unwrap();
     let all = tokio::time::timeout(std::time::Duration::from_secs(10), until_refused(&limits, Attempt::LogInSource, "192.0.2.1"));
     assert_eq!(all.await.expect("sixty attempts wait once").0, 60);
 }

@@ -5,12 +5,12 @@
 
 use super::link::Link;
 use super::local::refused;
-use super::rules::{Exceeded, HOUR, MINUTE, Rates, Scope, ScopeId, State, What, Whose, correction, most_tokens, reserved};
-use crate::kernel::Clock;
+use super::rules::{Exceeded, HOUR, MINUTE, Rates, Rules, Scope, ScopeId, State, What, Whose, correction, most_tokens, reserved};
+use crate::kernel::{Clock, Random, secrets};
 use redis::Script;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -27,7 +27,6 @@ const TELL_AFTER: Duration = Duration::from_millis(20);
 /// How many ended requests one question takes along, and how many wait while Redis is away; the leases of others end by themselves.
 const TOLD_AT_ONCE: usize = 100;
 const WAITING: usize = 10_000;
-const LEASES: &str = "farebox:leases";
 
 /// A request that has ended, and what is to be corrected.
 struct Ended {
@@ -42,6 +41,9 @@ pub(super) struct Together {
     link: Arc<Link>,
     clock: Clock,
     patience: Duration,
+    /// What this node's leases begin with, and how many there were.
+    name: String,
+    leases: AtomicU64,
     ended: Mutex<Vec<Ended>>,
     /// The leases of this node's requests, with whose they are.
     running: Mutex<HashMap<String, Vec<ScopeId>>>,
@@ -56,16 +58,23 @@ pub(super) struct Admitted {
 }
 
 impl Together {
-    pub(super) fn new(link: Arc<Link>, clock: Clock, patience: Duration) -> Self {
+    pub(super) fn new(link: Arc<Link>, clock: Clock, random: &Random, patience: Duration) -> Self {
         let (ended, running, wake) = Default::default();
-        Self { link, clock, patience, ended, running, wake, kept_up: AtomicBool::new(false) }
+        let name = secrets::token(random);
+        Self { link, clock, patience, name, leases: AtomicU64::new(0), ended, running, wake, kept_up: AtomicBool::new(false) }
     }
 
-    /// Counts one request in every scope, or in none; nothing when Redis cannot be asked.
+    /// Counts one request in every scope, or in none; nothing when Redis cannot be asked. Not to be dropped before it is done: it tells of others, too.
     pub(super) async fn admit(self: &Arc<Self>, scopes: &[Scope], tokens: u64, now: i64) -> Option<Result<Admitted, Exceeded>> {
+        if self.link.rests(now) {
+            return None;
+        }
         self.keep_up();
-        let ended = self.take_ended();
-        let (counted, lease, mut states) = self.ask(&ended, scopes, tokens, now).await?;
+        let (ended, lease) = (self.take_ended(), self.lease(scopes));
+        let Some((counted, mut states)) = self.ask(&ended, scopes, tokens, &lease, now).await else {
+            self.doubt(ended, scopes, lease);
+            return None;
+        };
         if !counted {
             let exceeded = refused(scopes.iter().zip(states.iter().map(Some)), tokens, now);
             return Some(Err(exceeded.unwrap_or_else(|| unexplained(scopes))));
@@ -82,6 +91,24 @@ impl Together {
         Some(Ok(Admitted { rates, lease }))
     }
 
+    /// Nobody knows whether a question was understood before its answer was lost. Leases are taken back in any case, as often as it takes; tokens are not corrected
+    /// twice, they leak away.
+    fn doubt(&self, ended: Vec<Ended>, scopes: &[Scope], lease: String) {
+        let own = Ended { scopes: scopes.to_vec(), estimated: 0, used: 0, lease };
+        for mut one in ended.into_iter().chain([own]).filter(|one| !one.lease.is_empty()) {
+            one.scopes.iter_mut().for_each(|scope| scope.rules = Rules::default());
+            self.note(one);
+        }
+    }
+
+    /// A name for a new lease; none is needed where nobody limits requests at the same time.
+    fn lease(&self, scopes: &[Scope]) -> String {
+        if scopes.iter().all(|scope| scope.rules.concurrency.is_none()) {
+            return String::new();
+        }
+        format!("{}-{}", self.name, self.leases.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// A request has ended, and has used so many tokens.
     pub(super) fn finish(&self, scopes: Vec<Scope>, estimated: u64, used: u64, lease: String) {
         if !lease.is_empty() {
@@ -89,9 +116,13 @@ impl Together {
         } else if scopes.iter().all(|scope| scope.rules.tpm.is_none()) {
             return;
         }
+        self.note(Ended { scopes, estimated, used, lease });
+    }
+
+    fn note(&self, ended: Ended) {
         let mut waiting = lock(&self.ended);
         if waiting.len() < WAITING {
-            waiting.push(Ended { scopes, estimated, used, lease });
+            waiting.push(ended);
         }
         drop(waiting);
         self.wake.notify_one();
@@ -100,9 +131,13 @@ impl Together {
     /// Tells Redis what has ended.
     pub(super) async fn tell(&self) {
         loop {
-            let ended = self.take_ended();
-            if ended.is_empty() || self.ask(&ended, &[], 0, self.clock.now_ms()).await.is_none() {
+            let now = self.clock.now_ms();
+            let ended = if self.link.rests(now) { Vec::new() } else { self.take_ended() };
+            if ended.is_empty() {
                 return;
+            }
+            if self.ask(&ended, &[], 0, "", now).await.is_none() {
+                return self.doubt(ended, &[], String::new());
             }
         }
     }
@@ -128,10 +163,10 @@ impl Together {
         waiting.split_off(first)
     }
 
-    async fn ask(&self, ended: &[Ended], scopes: &[Scope], tokens: u64, now: i64) -> Option<(bool, String, Vec<State>)> {
+    async fn ask(&self, ended: &[Ended], scopes: &[Scope], tokens: u64, lease: &str, now: i64) -> Option<(bool, Vec<State>)> {
         let told = ended.iter().map(|one| one.scopes.len()).sum::<usize>();
-        let mut call = SCRIPT.key(LEASES);
-        call.arg(now).arg(now + LEASE_MS).arg(told).arg(scopes.len());
+        let mut call = SCRIPT.prepare_invoke();
+        call.arg(now).arg(lease).arg(now + LEASE_MS).arg(told).arg(scopes.len());
         for one in ended {
             for scope in &one.scopes {
                 let (correction, most) = scope.rules.tpm.map_or((0, 0), |limit| (correction(limit, one.estimated, one.used), most_tokens(limit)));
@@ -201,10 +236,9 @@ fn number(limit: Option<NonZeroU64>) -> i64 {
 }
 
 /// Reads the script's answer. What cannot be read counts as nothing used: Redis holds no money.
-fn read(answer: &[String], now: i64) -> (bool, String, Vec<State>) {
+fn read(answer: &[String], now: i64) -> (bool, Vec<State>) {
     let counted = answer.first().is_some_and(|word| word == "1");
-    let lease = answer.get(1).cloned().unwrap_or_default();
-    let states = answer.get(2..).unwrap_or_default().chunks_exact(4).map(|of| {
+    let states = answer.get(1..).unwrap_or_default().chunks_exact(4).map(|of| {
         let mut state = State { at: now, requests: of[0].parse().unwrap_or(0), tokens: of[1].parse().unwrap_or(0), ..State::default() };
         state.running = of[2].parse().unwrap_or(0);
         let mut day = Box::<super::rules::Day>::default();
@@ -215,7 +249,7 @@ fn read(answer: &[String], now: i64) -> (bool, String, Vec<State>) {
         state.day = Some(day);
         state
     });
-    (counted, lease, states.collect())
+    (counted, states.collect())
 }
 
 /// The script refused and the arithmetic here would not have: a clock that jumped between the two.

@@ -24,12 +24,12 @@ pub struct ApiError {
     /// Seconds after which trying again makes sense.
     pub retry_after: Option<u32>,
     /// What else the answer carries, such as the state of a limit.
-    pub headers: HeaderMap,
+    pub headers: Option<Box<HeaderMap>>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, code: Option<&'static str>, message: impl Into<String>) -> Self {
-        Self { status, kind, code, param: None, message: message.into(), retry_after: None, headers: HeaderMap::new() }
+        Self { status, kind, code, param: None, message: message.into(), retry_after: None, headers: None }
     }
 
     /// No key, an unknown one, or one that may not be used. One text for all, so that nobody learns which keys exist.
@@ -134,8 +134,7 @@ impl ApiError {
         let wait_ms = u32::try_from(retry_after_ms).unwrap_or(u32::MAX).max(1);
         error.retry_after = Some(wait_ms.div_ceil(1000));
         // Official SDKs look for the exact time first.
-        error.headers.insert("retry-after-ms", HeaderValue::from(wait_ms));
-        error
+        error.with_header("retry-after-ms", HeaderValue::from(wait_ms))
     }
 
     /// No such key, request or range to tell about.
@@ -144,8 +143,16 @@ impl ApiError {
     }
 
     /// The same with more headers on the answer.
+    #[must_use]
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers.extend(headers);
+        self.headers.get_or_insert_default().extend(headers);
+        self
+    }
+
+    /// The same with one header more.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: HeaderValue) -> Self {
+        self.headers.get_or_insert_default().insert(name, value);
         self
     }
 
@@ -268,7 +275,7 @@ impl ApiError {
         let mut response = Response::new(Body::from(self.to_json(tongue, request_id)));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.extend(self.headers);
+        headers.extend(self.headers.into_iter().flat_map(|more| *more));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
