@@ -15,6 +15,7 @@ pub mod calls;
 mod charge;
 mod count;
 pub mod count_tokens;
+pub mod count;
 pub mod dialect;
 mod dispatch;
 pub mod envelope;
