@@ -10,8 +10,6 @@ pub(super) const DEFAULT_OUTPUT: u64 = 32_768;
 const MOST_OUTPUT: u64 = 262_144;
 /// Fewer output tokens than this are not worth asking an upstream for.
 const FLOOR: u64 = 16;
-/// The most that an image, a sound or a file is taken to cost when only its reference is known.
-const MEDIA_BOUND: u64 = 50_000;
 /// The most tokens that a picture takes to make, previews on the way included.
 const IMAGE_OUTPUT: u64 = 7_000;
 /// The most tokens of sound for a character: a slow speaker.
@@ -28,8 +26,8 @@ const HEARD_BESIDE: u64 = 512;
 pub struct Size {
     /// Bytes of what the model reads: a token never has less than one.
     pub bytes: usize,
-    /// Parts whose tokens cannot be told from their bytes.
-    pub media_parts: u64,
+    /// The most tokens that its pictures, sounds and files can have.
+    pub media_tokens: u64,
     /// The caller's cap for each choice.
     pub output_cap: Option<u64>,
     /// The model's own limit.
@@ -47,10 +45,16 @@ pub struct Size {
 impl Size {
     /// Of a request with this body, for a model with this limit.
     pub fn of(envelope: &Envelope, body: &[u8], model_cap: Option<u64>) -> Self {
-        let bytes = envelope.form().map_or(body.len(), |form| body.len().saturating_sub(form.file_bytes()));
+        let (bytes, media_tokens) = match envelope.form() {
+            Some(form) => (body.len().saturating_sub(form.file_bytes()), envelope.media_parts.saturating_mul(count::largest_image(&envelope.model))),
+            None => {
+                let bound = count::input_bound(body);
+                (bound.text_bytes, bound.media.iter().fold(0, |sum: u64, media| sum.saturating_add(media.most(&envelope.model))))
+            }
+        };
         Self {
             bytes,
-            media_parts: envelope.media_parts,
+            media_tokens,
             output_cap: envelope.output_cap,
             model_cap: model_cap.filter(|_| envelope.output_cap != Some(0)),
             choices: envelope.choices,
@@ -116,7 +120,7 @@ impl Size {
 
     /// The worst case, from the bytes alone: cheap to know, and more than the request can cost.
     pub fn worst_case(&self, prices: &Prices) -> Usd {
-        let input = (self.bytes as u64).saturating_add(self.media_parts.saturating_mul(MEDIA_BOUND));
+        let input = (self.bytes as u64).saturating_add(self.media_tokens);
         prices.ceiling(&self.most(input, self.output_cap()))
     }
 
@@ -167,14 +171,14 @@ mod tests {
         Prices { input: Price(1_000_000_000), output: Price(10_000_000_000), cached_input: Price(500_000_000), cache_write: Price(1_250_000_000), rare: None };
 
     fn size() -> Size {
-        Size { bytes: 1000, media_parts: 0, output_cap: Some(1000), model_cap: None, choices: 1, searches: 0, hour: false, wanted: Wanted::default() }
+        Size { bytes: 1000, media_tokens: 0, output_cap: Some(1000), model_cap: None, choices: 1, searches: 0, hour: false, wanted: Wanted::default() }
     }
 
     #[test]
     fn the_worst_case_takes_the_dearest_input_and_every_choice() {
         // 1000 bytes at 1.25 $/M + 2 * 1000 tokens at 10 $/M
         assert_eq!(Size { choices: 2, ..size() }.worst_case(&PRICES), Usd(1_250_000 + 20_000_000));
-        assert_eq!(Size { media_parts: 1, ..size() }.worst_case(&PRICES), Usd(51_000 * 1250 + 10_000_000));
+        assert_eq!(Size { media_tokens: 50_000, ..size() }.worst_case(&PRICES), Usd(51_000 * 1250 + 10_000_000));
         assert_eq!(Size { output_cap: None, model_cap: Some(10), ..size() }.worst_case(&PRICES), Usd(1_250_000 + 100_000));
         assert_eq!(Size { output_cap: Some(u64::MAX), choices: 128, ..size() }.worst_case(&PRICES), Usd(i64::MAX));
     }

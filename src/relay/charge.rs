@@ -3,7 +3,7 @@
 
 use super::Relay;
 use super::bound::Size;
-use super::count;
+use super::count::{self, Media};
 use super::dialect::canonical::{Request, Unfit};
 use super::dialect::{self, Dialect};
 use super::envelope::Envelope;
@@ -95,13 +95,30 @@ impl Call {
     pub(super) fn count_input(&self) -> u64 {
         count_input(&self.envelope, &self.body)
     }
+
+    /// The same with every picture and file at the most that it can count.
+    pub(super) fn count_input_at_most(&self) -> u64 {
+        count_texts(&self.envelope, &self.body).saturating_add(self.size.media_tokens)
+    }
 }
 
-/// The input tokens of a request, counted.
+/// The input tokens of a request, counted: what is only known by its address at what it usually counts.
 pub(super) fn count_input(envelope: &Envelope, body: &[u8]) -> u64 {
+    let usual = |media: &Media| match media {
+        Media::Remote | Media::Image { size: None, .. } => count::PER_MEDIA_PART,
+        known => known.most(&envelope.model),
+    };
+    let media = match envelope.form() {
+        Some(_) => envelope.media_parts.saturating_mul(count::PER_MEDIA_PART),
+        None => count::input_bound(body).media.iter().map(usual).fold(0, u64::saturating_add),
+    };
+    count_texts(envelope, body).saturating_add(media)
+}
+
+fn count_texts(envelope: &Envelope, body: &[u8]) -> u64 {
     let texts = envelope.texts(body);
     let turns = if matches!(envelope.operation, Operation::Generate(_)) { envelope.turns } else { 0 };
-    count::input(&envelope.model, texts.iter().map(AsRef::as_ref), turns, envelope.media_parts)
+    count::input(&envelope.model, texts.iter().map(AsRef::as_ref), turns, 0)
 }
 
 /// What a request used.

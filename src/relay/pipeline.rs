@@ -186,7 +186,7 @@ async fn fit_balance(relay: &Relay, call: &Arc<Call>, hold: Hold, permit: Permit
     let (held, shortage) = (hold.amount, hold.short_of_budget);
     let mut charge = Charge::new(relay.clone(), Arc::clone(call), Some(hold), permit);
     let counted = Arc::clone(call);
-    let input = tokio::task::spawn_blocking(move || counted.count_input()).await.map_err(|_| ApiError::internal())?;
+    let input = tokio::task::spawn_blocking(move || counted.count_input_at_most()).await.map_err(|_| ApiError::internal())?;
     match call.size.fit(&call.prices, held, input) {
         Fit::AsAsked => Ok((charge, None)),
         Fit::Lowered(cap) => {

@@ -3,7 +3,9 @@
 mod account;
 mod billing;
 mod cap;
+mod chaos;
 mod chat;
+mod dialects;
 mod disconnect;
 mod errors;
 mod failover;

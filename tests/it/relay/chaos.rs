@@ -1,0 +1,113 @@
+//! Channels that fail in every way at once, many callers: every answer is right or a proper error, each finished one is charged once, and nothing is left over.
+
+use super::{ask, ask_stream, chunks, words};
+use crate::harness::TestApp;
+use crate::harness::app::Customer;
+use farebox::channels::ChannelFields;
+use farebox::demo::upstream::{Options, Upstream, answer_to};
+use farebox::kernel::Usd;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const CLIENTS: usize = 50;
+const REQUESTS: usize = 2_000;
+/// Every way to fail that ends by itself, one upstream each with its own.
+const FAULTS: [&str; 5] = ["chaos=30", "flaky=60", "500", "chaos=60", "flaky=20"];
+const KINDS: [&str; 5] = ["openai", "anthropic", "gemini", "azure-openai", "openai"];
+
+/// What became of one request.
+#[derive(Debug, PartialEq, Eq)]
+enum Came {
+    /// The whole answer.
+    Answer,
+    /// A stream that said itself that it broke off.
+    Broken,
+    /// An error.
+    Error,
+}
+
+async fn one(shop: &TestApp, customer: &Customer, n: usize) -> Came {
+    let question = format!("[[tokens=12]] Question {n}");
+    let stream = n % 2 == 0;
+    let body = if stream { ask_stream("demo-chat", &question) } else { ask("demo-chat", &question) };
+    let answer = shop.chat(&customer.key, body).await;
+    let status = answer.status().as_u16();
+    let text = answer.text().await.expect("the answer to the client ends well");
+    if status != 200 {
+        assert!(matches!(status, 502..=504), "{n}: {status} {text}");
+        let body: Value = serde_json::from_str(&text).expect("an error in the dialect");
+        assert!(matches!(body["error"]["code"].as_str(), Some("upstream_error" | "no_channel")), "{text}");
+        return Came::Error;
+    }
+    let said = if stream {
+        if !text.ends_with("data: [DONE]\n\n") {
+            assert_eq!(chunks(&text).last().map(|chunk| chunk["error"]["code"].clone()), Some("upstream_error".into()), "{n}: {text}");
+            return Came::Broken;
+        }
+        words(&text)
+    } else {
+        let body: Value = serde_json::from_str(&text).expect("an answer");
+        body["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(said, answer_to(&question), "{n}");
+    Came::Answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_requests_through_five_channels_that_fail_at_random() {
+    let settings = [("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "5000"), ("UPSTREAM_IDLE_TIMEOUT_MS", "5000")];
+    let shop = Arc::new(TestApp::with(&settings).await);
+    shop.sell("demo-chat", "1", "10").await;
+    let mut upstreams = Vec::new();
+    for (n, (fault, kind)) in FAULTS.into_iter().zip(KINDS).enumerate() {
+        let upstream = Upstream::start(Options::default()).await.expect("an upstream");
+        upstream.behave(&format!("{fault}, seed={n}")).expect("a known switch");
+        let fields = TestApp::channel_fields(&format!("channel {n}"), &upstream.base_url(), &["demo-chat"]);
+        shop.channel_as(None, &ChannelFields { kind: kind.into(), ..fields }).await;
+        upstreams.push(upstream);
+    }
+    let customer = Arc::new(shop.customer(Usd::dollars(100)).await);
+    let next = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (shop, customer, next) = (Arc::clone(&shop), Arc::clone(&customer), Arc::clone(&next));
+            tokio::spawn(async move {
+                let mut came = Vec::new();
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= REQUESTS {
+                        return came;
+                    }
+                    came.push(one(&shop, &customer, n).await);
+                }
+            })
+        })
+        .collect();
+    let mut came = Vec::new();
+    for client in clients {
+        came.extend(client.await.expect("a client that ended well"));
+    }
+    let count = |what: Came| came.iter().filter(|one| **one == what).count() as i64;
+    let (answers, broken, errors) = (count(Came::Answer), count(Came::Broken), count(Came::Error));
+    assert_eq!(answers + broken + errors, REQUESTS as i64);
+    assert!(answers > REQUESTS as i64 / 4 && broken + errors > 0, "{answers} answers, {broken} broken, {errors} errors");
+    shop.until("every hold has ended", || async { shop.open_holds().await == 0 }).await;
+    let rows = rows(&shop, &customer).await;
+    assert_eq!(rows.iter().map(|(_, n, _)| n).sum::<i64>(), REQUESTS as i64, "each request has one row: {rows:?}");
+    let of = |outcome: &str| rows.iter().find(|(word, ..)| word == outcome).map_or((0, 0), |(_, n, paid)| (*n, *paid));
+    assert_eq!(of("complete"), (answers, answers), "each finished request was charged: {rows:?}");
+    assert_eq!(of("client_gone"), (0, 0), "{rows:?}");
+    for upstream in upstreams {
+        upstream.log().wait_idle().await.expect("no connection to an upstream is busy");
+        upstream.stop().await;
+    }
+    Arc::into_inner(shop).expect("nobody holds the shop any more").finish().await;
+}
+
+/// The rows by outcome: how many, and how many of them cost something.
+async fn rows(shop: &TestApp, customer: &Customer) -> Vec<(String, i64, i64)> {
+    let sql = "SELECT outcome, COUNT(*), CAST(SUM(CASE WHEN cost > 0 THEN 1 ELSE 0 END) AS BIGINT) FROM request WHERE user_id = $1 GROUP BY outcome";
+    let mut conn = shop.db.db.read().await.expect("a connection");
+    sqlx::query_as(sql).bind(customer.user.id.0).fetch_all(&mut *conn).await.expect("the rows")
+}
