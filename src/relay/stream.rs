@@ -4,8 +4,10 @@
 
 use super::charge::{Charge, Ending, Settled, Used};
 use super::count;
+use super::dialect::{Dialect, gemini};
 use super::error::ApiError;
 use super::flow::{Flow, Taken};
+use super::operation::Operation;
 use super::report;
 use crate::channels::Verdict;
 use crate::failpoint;
@@ -21,7 +23,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// A silent upstream's client gets a comment this often, so that no proxy between gives up.
+/// A silent upstream's client gets a sign of life this often, so that no proxy between gives up.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How many events or tokens over the cap are forgiven: tokenizers differ, and some events carry no text.
 const CAP_GRACE: u64 = 64;
@@ -54,6 +56,8 @@ pub(super) struct StreamBody {
     last_sent: Instant,
     last_checkpoint: Instant,
     alarm: Pin<Box<Sleep>>,
+    /// What is sent while the upstream is silent.
+    keep_alive: &'static str,
 }
 
 impl StreamBody {
@@ -63,6 +67,10 @@ impl StreamBody {
         let own = charge.serving.as_ref().and_then(|(channel, _)| channel.options.idle_timeout);
         let (idle_timeout, checkpoint_every) = (own.unwrap_or(config.idle_timeout), config.checkpoint_every);
         let review_at = charge.output_cap.saturating_add(CAP_GRACE);
+        let keep_alive = match charge.call.envelope.operation {
+            Operation::Generate(Dialect::Gemini) => gemini::keep_alive(charge.call.array),
+            _ => ": keep-alive\n\n",
+        };
         Self {
             upstream: Box::pin(reqwest::Body::from(response)),
             first: Some(first),
@@ -76,6 +84,7 @@ impl StreamBody {
             last_sent: now,
             last_checkpoint: now,
             alarm: Box::pin(tokio::time::sleep(idle_timeout.min(KEEP_ALIVE))),
+            keep_alive,
         }
     }
 
@@ -176,7 +185,7 @@ impl StreamBody {
             let next = (self.last_byte + self.idle_timeout).min(self.last_sent + KEEP_ALIVE);
             self.alarm.as_mut().reset(next);
             if comment {
-                return Poll::Ready(Some(Bytes::from_static(b": keep-alive\n\n")));
+                return Poll::Ready(Some(Bytes::from_static(self.keep_alive.as_bytes())));
             }
         }
     }

@@ -31,7 +31,7 @@ pub(super) use camel::names as camel_names;
 pub use request_parse::parse_request;
 pub use request_render::render_request;
 pub use stream_parse::StreamParser;
-pub use stream_render::StreamRenderer;
+pub use stream_render::{StreamRenderer, keep_alive};
 
 #[cfg(test)]
 mod tests;

@@ -86,9 +86,7 @@ impl StreamRenderer {
             Event::Grow { index, delta } => self.grow(index, delta, out),
             Event::Close { index } => self.close(index, out),
             Event::Stop(stop) => self.stop = Some(stop),
-            // An array has no room for a sign of life but spaces.
-            Event::Ping if self.array.is_some() => out.put_slice(b"\n"),
-            Event::Ping => out.put_slice(b": ping\n\n"),
+            Event::Ping => out.put_slice(keep_alive(self.array.is_some()).as_bytes()),
             Event::Usage(_) => {}
         }
     }
@@ -180,6 +178,11 @@ impl StreamRenderer {
         let piece = self.piece(vec![part], None);
         self.write(&piece, out);
     }
+}
+
+/// A sign of life. Google's clients take a comment for a broken piece, so it is one without words; an array takes blanks.
+pub fn keep_alive(array: bool) -> &'static str {
+    if array { "\n" } else { "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\"}],\"role\":\"model\"},\"index\":0}]}\n\n" }
 }
 
 /// One piece, with what stands before it.
