@@ -16,13 +16,19 @@ pub fn render_request(request: &Request, target: &Target<'_>) -> Result<Vec<u8>,
     let mut out = Map::new();
     let mut system: Vec<Value> =
         request.instructions.iter().filter(|prompt| !prompt.text.text.is_empty()).map(|prompt| json!({"text": prompt.text.text})).collect();
-    if request.parallel_tool_calls == Some(false) && !request.tools.is_empty() {
+    let may_call = !request.tools.is_empty() && request.tool_choice != Some(Choice::None);
+    if request.parallel_tool_calls == Some(false) && may_call {
         system.push(json!({"text": ONE_CALL}));
+    }
+    let mut contents = contents_render::render(request, target.model)?;
+    // Somebody has to speak: with instructions alone, they are the user's words.
+    if contents.is_empty() && !system.is_empty() {
+        contents.push(json!({"role": "user", "parts": std::mem::take(&mut system)}));
     }
     if !system.is_empty() {
         out.insert("systemInstruction".to_owned(), json!({"parts": system}));
     }
-    out.insert("contents".to_owned(), contents_render::render(request, target.model)?.into());
+    out.insert("contents".to_owned(), contents.into());
     if !request.tools.is_empty() {
         let declarations: Vec<_> = request.tools.iter().map(declaration).collect();
         out.insert("tools".to_owned(), json!([{"functionDeclarations": declarations}]));

@@ -228,11 +228,11 @@ impl StreamParser {
     fn call(&mut self, call: Call<'_>, seal: Option<Seal>, out: &mut Vec<Event>) {
         self.close(out);
         let name = call.name.unwrap_or_default();
-        let arguments = call.args.map(RawValue::get).filter(|args| *args != "null").unwrap_or("{}");
-        let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| self.made_up_id(&name, arguments));
+        let arguments = call.args.map(RawValue::get).filter(|args| *args != "null").map_or_else(|| "{}".to_owned(), compact);
+        let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| self.made_up_id(&name, &arguments));
         let signature = if let Some(Seal::Signature(signature)) = seal { Some(signature) } else { None };
         let index = self.begin(Opening::ToolCall { id, name, custom: false, signature }, out);
-        out.push(Event::Grow { index, delta: Delta::Arguments(compact(arguments)) });
+        out.push(Event::Grow { index, delta: Delta::Arguments(arguments) });
         self.close(out);
         self.calls += 1;
     }
@@ -248,11 +248,8 @@ impl StreamParser {
     }
 }
 
-/// JSON in one line: Google's comes with breaks.
+/// JSON without the breaks and spaces that Google sends.
 fn compact(json: &str) -> String {
-    if !json.contains('\n') {
-        return json.to_owned();
-    }
     serde_json::from_str::<serde_json::Value>(json).map_or_else(|_| json.to_owned(), |value| value.to_string())
 }
 

@@ -71,7 +71,7 @@ fn fields(echo: &Echo, id: &str, status: Status<'_>, output: Vec<Value>) -> Map<
     put("store", false.into());
     put("temperature", request.sampling.temperature.clone().map_or_else(|| json!(1.0), Value::from));
     put("text", text(request));
-    put("tool_choice", request.tool_choice.as_ref().map_or_else(|| "auto".into(), |choice| tools::render_choice(choice, request)));
+    put("tool_choice", request.tool_choice.as_ref().map_or_else(|| "auto".into(), |choice| tools::render_choice(choice, request, true)));
     put("tools", tools::echo(request).into());
     put("top_p", request.sampling.top_p.clone().map_or_else(|| json!(1.0), Value::from));
     put("truncation", "disabled".into());

@@ -1,11 +1,11 @@
 //! A request's body, written for an upstream.
 
-use super::super::canonical::{Effort, File, Format, Message, Part, Reasoning, Request, Role, Source, Thought, ToolCall, ToolResult, Unfit};
+use super::super::canonical::{Effort, File, Format, Message, Part, Reasoning, Request, Role, Source, Thought, ToolCall, ToolResult, Unfit, call_id};
 use super::super::{Dialect, Target, data_url};
 use super::tools;
 use serde_json::{Map, Number, Value, json};
 
-/// The longest id of a caller or a cache that OpenAI takes.
+/// The longest id of a caller, a cache or a call that OpenAI takes.
 const LONGEST_KEY: usize = 64;
 const TIERS: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
 
@@ -33,10 +33,10 @@ pub fn render_request(request: &Request, target: &Target<'_>) -> Result<Vec<u8>,
     }
     out.insert("input".to_owned(), input.into());
     if !request.tools.is_empty() {
-        out.insert("tools".to_owned(), request.tools.iter().map(tools::render).collect::<Vec<_>>().into());
+        out.insert("tools".to_owned(), request.tools.iter().map(|tool| tools::render(tool, target.is_openai)).collect::<Vec<_>>().into());
     }
     if let Some(choice) = &request.tool_choice {
-        out.insert("tool_choice".to_owned(), tools::render_choice(choice, request));
+        out.insert("tool_choice".to_owned(), tools::render_choice(choice, request, target.is_openai));
     }
     if let Some(parallel) = request.parallel_tool_calls {
         out.insert("parallel_tool_calls".to_owned(), parallel.into());
@@ -152,8 +152,8 @@ fn render_message(message: &Message, path: &str, target: &Target<'_>, input: &mu
                 content.push(json!({"type": "refusal", "refusal": text}));
                 continue;
             }
-            Part::ToolCall(call) => Some(render_call(call)),
-            Part::ToolResult(result) => Some(render_result(result, &path)?),
+            Part::ToolCall(call) => Some(render_call(call, target)),
+            Part::ToolResult(result) => Some(render_result(result, target, &path)?),
             Part::Thought(thought) => render_thought(thought, target),
             part => {
                 content.push(render_content(part, text_type, &path)?);
@@ -167,16 +167,18 @@ fn render_message(message: &Message, path: &str, target: &Target<'_>, input: &mu
     Ok(())
 }
 
-fn render_call(call: &ToolCall) -> Value {
-    if call.custom {
-        json!({"type": "custom_tool_call", "call_id": call.id, "name": call.name, "input": call.arguments})
+/// OpenAI knows tools that take free text; other servers of this dialect often do not.
+fn render_call(call: &ToolCall, target: &Target<'_>) -> Value {
+    let id = call_id::fit(&call.id, LONGEST_KEY);
+    if call.custom && target.is_openai {
+        json!({"type": "custom_tool_call", "call_id": id, "name": call.name, "input": call.arguments})
     } else {
-        json!({"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments})
+        json!({"type": "function_call", "call_id": id, "name": call.name, "arguments": call.as_function()})
     }
 }
 
-fn render_result(result: &ToolResult, path: &str) -> Result<Value, Unfit> {
-    let kind = if result.custom { "custom_tool_call_output" } else { "function_call_output" };
+fn render_result(result: &ToolResult, target: &Target<'_>, path: &str) -> Result<Value, Unfit> {
+    let kind = if result.custom && target.is_openai { "custom_tool_call_output" } else { "function_call_output" };
     let output = match result.parts.as_slice() {
         [] => "".into(),
         [Part::Text(text)] => text.text.as_str().into(),
@@ -185,7 +187,7 @@ fn render_result(result: &ToolResult, path: &str) -> Result<Value, Unfit> {
             Value::Array(parts.collect::<Result<_, _>>()?)
         }
     };
-    Ok(json!({"type": kind, "call_id": result.call_id, "output": output}))
+    Ok(json!({"type": kind, "call_id": call_id::fit(&result.call_id, LONGEST_KEY), "output": output}))
 }
 
 /// Thoughts that this provider can go on from: OpenAI wants its seal on them, an open server takes the words.

@@ -1,6 +1,7 @@
 //! Tools and the choice among them, read and written. In Responses a tool's fields stand flat beside its `type`.
 
 use super::super::canonical::{Alias, Choice, Request, Tool, ToolKind, Unfit};
+use super::super::custom;
 use super::super::fields::Fields;
 use super::local_shell;
 use serde_json::{Map, Value, json};
@@ -89,8 +90,12 @@ pub(super) fn joined(namespace: &str, own: &str) -> String {
     format!("{}_{mark}", kept.collect::<String>())
 }
 
-/// A tool as a request or an answer has it.
-pub(super) fn render(tool: &Tool) -> Value {
+/// A tool as a request or an answer has it. `knows_custom`: whoever reads it knows tools that take free text.
+pub(super) fn render(tool: &Tool, knows_custom: bool) -> Value {
+    if let (ToolKind::Custom { format }, false) = (&tool.kind, knows_custom) {
+        let kind = ToolKind::Function { parameters: Some(custom::schema(format.as_ref())), strict: None };
+        return render(&Tool { kind, ..tool.clone() }, true);
+    }
     if local_shell::stands_for(tool) {
         return json!({"type": "local_shell"});
     }
@@ -127,10 +132,10 @@ pub(super) fn echo(request: &Request) -> Vec<Value> {
     let mut out: Vec<Value> = Vec::with_capacity(request.tools.len());
     for tool in &request.tools {
         let Some(alias) = request.alias(&tool.name) else {
-            out.push(render(tool));
+            out.push(render(tool, true));
             continue;
         };
-        let own = render(&Tool { name: alias.own.clone(), ..tool.clone() });
+        let own = render(&Tool { name: alias.own.clone(), ..tool.clone() }, true);
         let group = out.iter_mut().find(|item| item["type"] == "namespace" && item["name"] == alias.namespace.as_str());
         match group.and_then(|group| group["tools"].as_array_mut()) {
             Some(tools) => tools.push(own),
@@ -184,9 +189,9 @@ pub(super) fn parse_choice(value: Value, path: &str) -> Result<Choice, Unfit> {
 }
 
 /// `tool_choice` as a request or an answer has it.
-pub(super) fn render_choice(choice: &Choice, request: &Request) -> Value {
+pub(super) fn render_choice(choice: &Choice, request: &Request, knows_custom: bool) -> Value {
     let named = |name: &str| {
-        let kind = if request.is_custom(name) { "custom" } else { "function" };
+        let kind = if knows_custom && request.is_custom(name) { "custom" } else { "function" };
         json!({"type": kind, "name": name})
     };
     match choice {
