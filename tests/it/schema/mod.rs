@@ -1,10 +1,12 @@
 //! Answers against OpenAI's own description of its API. `tests/data/openai/schemas.json` is an excerpt of it; the keywords that it uses are all that is
 //! understood here, and an unknown one fails.
 
+mod answers;
+
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
 
-static SCHEMAS: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(include_str!("../data/openai/schemas.json")).unwrap());
+static SCHEMAS: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(include_str!("../../data/openai/schemas.json")).unwrap());
 
 /// Panics unless the value is what the schema `name` says: `Response`, `ResponseStreamEvent`, `CreateChatCompletionResponse` and so on.
 pub fn check(name: &str, value: &Value) {
