@@ -1,11 +1,12 @@
 //! Who is asked: names and their upstream's names, keys in turn, what fails and comes back, and what an admin switches off.
 
-use super::{ask, error_of};
+use super::{ask, ask_stream, error_of};
 use crate::harness::{TestApp, db};
 use farebox::channels::{self, ChannelDraft, ChannelFields};
 use farebox::demo::upstream::{Options, Upstream};
 use farebox::kernel::Usd;
 use farebox::kernel::secrets::Secret;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -113,5 +114,65 @@ async fn a_channel_that_is_switched_off_anywhere_gets_nothing_new_within_a_secon
     if let Some(second) = second {
         second.finish().await;
     }
+    shop.finish().await;
+}
+
+#[tokio::test]
+async fn a_conversation_stays_on_one_channel_and_others_spread() {
+    let shop = TestApp::new().await;
+    shop.sell("demo-mini", "1", "10").await;
+    let upstreams = [
+        Upstream::start(Options::default()).await.unwrap(),
+        Upstream::start(Options::default()).await.unwrap(),
+        Upstream::start(Options::default()).await.unwrap(),
+    ];
+    for (n, upstream) in upstreams.iter().enumerate() {
+        shop.channel(&format!("channel {n}"), &upstream.base_url(), &["demo-mini"], 0).await;
+    }
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let counts = || upstreams.each_ref().map(|upstream| upstream.log().count());
+    let mut body = ask("demo-mini", "How do lighthouses work?");
+    for _ in 0..6 {
+        assert_eq!(shop.chat(&customer.key, body.clone()).await.status(), 200);
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.extend([json!({"role": "assistant", "content": "With light."}), json!({"role": "user", "content": "And then?"})]);
+    }
+    let mut after = counts();
+    after.sort_unstable();
+    assert_eq!(after, [0, 0, 6]);
+    for n in 0..30 {
+        assert_eq!(shop.chat(&customer.key, ask("demo-mini", &format!("Another question, number {n}"))).await.status(), 200);
+    }
+    assert!(counts().iter().all(|count| *count > 1), "{:?}", counts());
+    let keyed = |n: usize| {
+        let mut body = ask("demo-mini", &format!("Not the same words: {n}"));
+        body["prompt_cache_key"] = json!("the same task");
+        body
+    };
+    let before = counts();
+    for n in 0..5 {
+        assert_eq!(shop.chat(&customer.key, keyed(n)).await.status(), 200);
+    }
+    let grown = std::iter::zip(before, counts()).filter(|(before, after)| after > before).count();
+    assert_eq!(grown, 1, "what says that it belongs together stays together");
+    shop.finish().await;
+}
+
+#[tokio::test]
+async fn what_no_channel_can_do_is_said_and_costs_nothing() {
+    let shop = TestApp::new().await;
+    shop.sell("demo-mini", "1", "10").await;
+    let fields = TestApp::channel_fields("plain", &shop.upstream.base_url(), &["demo-mini"]);
+    shop.channel_as(None, &ChannelFields { no_streaming: "on".into(), no_tools: "on".into(), ..fields }).await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let mut with_tools = ask("demo-mini", "Hello");
+    with_tools["tools"] = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
+    for body in [ask_stream("demo-mini", "Hello"), with_tools] {
+        let answer = shop.chat(&customer.key, body).await;
+        assert!(!answer.status().is_success(), "{}", answer.status());
+        error_of(answer).await;
+    }
+    assert_eq!(shop.chat(&customer.key, ask("demo-mini", "Hello")).await.status(), 200);
+    assert_eq!(shop.upstream.log().count(), 1);
     shop.finish().await;
 }
