@@ -211,10 +211,13 @@ async fn options_are_kept_and_what_may_be_secret_is_sealed() {
     assert_eq!(left, "");
 }
 
+/// Kind, the box for Messages, what is asked in, and the address and the headers that come of it.
+type Case = (&'static str, &'static str, Dialect, &'static str, &'static [(&'static str, &'static str)]);
+
 #[tokio::test]
 async fn each_kind_is_called_in_its_own_way() {
     let (test, kit, secret) = (TestDb::new().await, kit(), secret());
-    let cases: [(&str, &str, Dialect, &str, &[(&str, &str)]); 5] = [
+    let cases: [Case; 5] = [
         ("openai", "", Dialect::Chat, "https://api.example.com/v1/chat/completions", &[("authorization", "Bearer")]),
         (
             "openai",

@@ -20,7 +20,7 @@ pub(super) fn place(seed: u64, channel: Id, pool: usize) -> usize {
         return 0;
     }
     // Another number than the lot's: winning must say nothing about the place.
-    let hash = mix(mix(seed ^ mix(channel.0 as u64)) ^ 0x0070_6f6f_6c);
+    let hash = mix(mix(seed ^ mix(channel.0 as u64)) ^ 0x706f_6f6c);
     ((u128::from(hash) * pool as u128) >> 64) as usize
 }
 
