@@ -23,6 +23,9 @@ pub struct Caching {
 pub struct Factor(i64);
 
 impl Factor {
+    /// Nothing.
+    pub const NOTHING: Self = Self(0);
+
     /// From millionths; what is outside of nothing and all is brought inside.
     pub fn from_millionths(millionths: i64) -> Self {
         Self(millionths.clamp(0, WHOLE))

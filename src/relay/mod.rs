@@ -11,6 +11,7 @@ mod auth;
 pub mod billing;
 mod body;
 mod bound;
+pub mod cache;
 pub mod calls;
 mod charge;
 pub mod count;

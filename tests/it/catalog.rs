@@ -110,3 +110,52 @@ async fn announced_prices_take_effect_when_their_time_comes_without_a_refresh() 
     snapshot.refresh(&test.db).await.unwrap();
     assert_eq!(snapshot.get("m").unwrap().prices_at(kit.clock.now_ms()), Some(flat(2)), "an edit does not undo what was announced");
 }
+
+#[tokio::test]
+async fn every_field_of_the_form_is_kept_and_old_rows_keep_their_meaning() {
+    let (test, kit) = (TestDb::new().await, kit());
+    let fields = ModelFields {
+        cache_write_1h: "6".into(),
+        audio_minute: "0.006".into(),
+        request: "0.000000001".into(),
+        tier1_above: "200000".into(),
+        tier1_input: "6".into(),
+        tier1_output: "22.5".into(),
+        context_length: "1000000".into(),
+        cache_ttl: "60".into(),
+        cache_when: "always".into(),
+        cache_factor: "0.1".into(),
+        cache_shared: "on".into(),
+        ..ModelFields { name: "m".into(), enabled: "on".into(), input: "3".into(), output: "15".into(), ..ModelFields::default() }
+    };
+    let all = ModelDraft::parse(&fields).unwrap();
+    let id = catalog::save(&test.db, &kit, None, &all).await.unwrap();
+    let read = || async { catalog::find(&mut test.db.read().await.unwrap(), id, kit.clock.now_ms()).await.unwrap().unwrap() };
+    let model = read().await;
+    assert_eq!(ModelDraft::parse(&ModelFields::of(&model, kit.clock.now_ms())), Ok(all.clone()));
+    let (price, prices) = model.price_at(kit.clock.now_ms()).unwrap();
+    assert_eq!(prices.rare.as_ref().and_then(|rare| rare.request), Some(Price(1)));
+    catalog::save(&test.db, &kit, Some(id), &all).await.unwrap();
+    assert_eq!((price_rows(&test).await, read().await.price_at(kit.clock.now_ms()).unwrap().0), (1, price), "the same prices are no change");
+
+    let plain = ModelFields { name: "m".into(), input: "3".into(), output: "15".into(), ..ModelFields::default() };
+    catalog::save(&test.db, &kit, Some(id), &ModelDraft::parse(&plain).unwrap()).await.unwrap();
+    let model = read().await;
+    assert_eq!((model.context_length, model.caching, price_rows(&test).await), (None, None, 2));
+    assert!(model.prices_at(kit.clock.now_ms()).is_some_and(|prices| prices.rare.is_none()), "a row without them has none");
+    assert_eq!(model.prices_at(kit.clock.now_ms()).unwrap(), Prices { output: Price(15_000_000_000), ..flat(3) });
+}
+
+#[tokio::test]
+async fn a_price_that_cannot_be_read_is_no_price() {
+    let (test, kit) = (TestDb::new().await, kit());
+    let id = catalog::save(&test.db, &kit, None, &draft("m", "1", "1")).await.unwrap();
+    let other = catalog::save(&test.db, &kit, None, &draft("other", "1", "1")).await.unwrap();
+    let mut tx = test.db.write().await.unwrap();
+    let broken = sqlx::query("UPDATE price SET rare = '{\"per_moon\":\"1\"}' WHERE model_id = $1").bind(id.0);
+    broken.execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let models = catalog::list(&mut test.db.read().await.unwrap(), kit.clock.now_ms()).await.unwrap();
+    let callable: Vec<(Id, bool)> = models.iter().map(|model| (model.id, model.is_callable(kit.clock.now_ms()))).collect();
+    assert_eq!(callable, [(id, false), (other, true)]);
+}

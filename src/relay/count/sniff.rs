@@ -88,11 +88,6 @@ impl Encoded<'_> {
         let rate = u64::from(u32::from_le_bytes(self.bytes(28)?));
         (rate > 0).then(|| (self.len() as u64 * 1000).div_ceil(rate))
     }
-
-    /// Whether it is a PDF.
-    pub(super) fn is_pdf(&self) -> bool {
-        self.bytes::<4>(0).is_some_and(|head| &head == b"%PDF")
-    }
 }
 
 #[cfg(test)]
@@ -142,6 +137,5 @@ mod tests {
         assert_eq!(Encoded(BASE64.encode(&wav).as_bytes()).wav_ms(), Some(2_000));
         assert_eq!(Encoded(BASE64.encode(b"ID3 an mp3, this is").as_bytes()).wav_ms(), None);
         assert_eq!(Encoded(BASE64.encode(b"12345").as_bytes()).len(), 5);
-        assert!(Encoded(BASE64.encode(b"%PDF-1.7").as_bytes()).is_pdf());
     }
 }
