@@ -13,11 +13,8 @@ mod input;
 mod limits;
 mod nonsense;
 mod permissions;
-<<<<<<< HEAD
-mod routing;
-=======
 mod prices;
->>>>>>> a5b64b1 (Whole answers can be kept in memory for identical requests, and the price of a request is that of its beginning)
+mod routing;
 mod rush;
 mod shutdown;
 mod usage;

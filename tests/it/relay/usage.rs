@@ -70,7 +70,7 @@ async fn calls_of_tools_pass_and_count() {
         let expected = count_tokens("get_weather") + count_tokens(&arguments);
         // Counted as one text, the two may meet in a token.
         assert!((row.output_tokens - expected as i64).abs() <= 1, "{} for {expected}", row.output_tokens);
-        assert!(row.input_tokens >= input_tokens(&text) + 20, "the definition of the tool is input");
+        assert!(row.input_tokens >= input_tokens(&text) + 20, "the definition of the tool is input: {row:?}");
     }
     shop.finish().await;
 }
