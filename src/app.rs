@@ -240,6 +240,7 @@ fn relay_config(config: &Config, public_url: &PublicUrl) -> RelayConfig {
         total_timeout: config.upstream.total,
         first_byte_timeout: config.upstream.first_byte,
         idle_timeout: config.upstream.idle,
+        cache_bytes: config.response_cache_bytes,
         checkpoint_every: CHECKPOINT_EVERY,
         top_up_url: public_url.link("/account"),
     }

@@ -48,6 +48,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// How many bytes of answers are kept in memory for identical requests, for models that allow it.
+    pub response_cache_bytes: u64,
     /// How long a shutdown waits for streams to end.
     pub drain: Duration,
     /// How long the relay waits for an upstream.
@@ -120,6 +122,7 @@ impl Config {
             redis_url: redis_url(&mut reader),
             mail: mail::read(&mut reader, &data_dir),
             body_limit: body_limit(&mut reader),
+            response_cache_bytes: reader.number("RESPONSE_CACHE_MB", 64, 0..=65_536) * 1024 * 1024,
             drain: Duration::from_secs(reader.number("DRAIN_SECONDS", 30, 0..=3600)),
             upstream: UpstreamTimeouts {
                 connect: Duration::from_millis(reader.number("UPSTREAM_CONNECT_TIMEOUT_MS", 5_000, TIMEOUT_MS)),

@@ -3,6 +3,7 @@
 
 use super::Relay;
 use super::bound::Size;
+use super::cache::CacheKey;
 use super::count::{self, Media};
 use super::dialect::canonical::{Request, Unfit};
 use super::dialect::{self, Dialect};
@@ -37,6 +38,8 @@ pub(super) struct Call {
     pub(super) betas: Vec<(axum::http::HeaderName, axum::http::HeaderValue)>,
     /// A Gemini stream is wanted as one JSON array.
     pub(super) array: bool,
+    /// Under which the answer may be kept.
+    pub(super) cache_key: Option<CacheKey>,
     /// The request in the form between the dialects, once somebody needed it.
     canonical: OnceLock<Result<Arc<Request>, Unfit>>,
 }
@@ -56,12 +59,13 @@ pub(super) struct CallParts {
     pub(super) started_ms: i64,
     pub(super) betas: Vec<(axum::http::HeaderName, axum::http::HeaderValue)>,
     pub(super) array: bool,
+    pub(super) cache_key: Option<CacheKey>,
 }
 
 impl From<CallParts> for Call {
     fn from(parts: CallParts) -> Self {
-        let CallParts { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array } = parts;
-        Self { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, canonical: OnceLock::new() }
+        let CallParts { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, cache_key } = parts;
+        Self { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, cache_key, canonical: OnceLock::new() }
     }
 }
 
@@ -134,12 +138,12 @@ pub(super) enum Used {
         /// What the upstream did report.
         told: Usage,
     },
-    /// From the response cache: this share of what it once used, in millionths.
+    /// Nothing now: it was kept from an identical request.
     Again {
-        /// What it used when an upstream answered it.
+        /// What that one used.
         usage: Usage,
-        /// The share that is charged.
-        millionths: u64,
+        /// What this one is charged.
+        cost: Usd,
     },
 }
 
@@ -279,7 +283,7 @@ impl Settlement {
                 let cost = if self.first_byte_ms.is_some() { prices.charge(&usage) } else { prices.cost(usage) };
                 (usage, true, cost)
             }
-            Used::Again { usage, millionths } => (usage, false, share(prices.charge(&usage), millionths)),
+            Used::Again { usage, cost } => (usage, false, cost),
         };
         // The channel is free again before the books are written.
         drop(self.way);
@@ -335,12 +339,6 @@ fn upstream_cost(channel: &Channel, model: &str, usage: Usage) -> Option<Usd> {
     let cost = channel.cost(model)?;
     let prices = Prices { input: cost.input, output: cost.output, cached_input: cost.cached_input, cache_write: cost.cache_write, rare: None };
     Some(prices.cost(usage))
-}
-
-/// A share of an amount, rounded up.
-fn share(amount: Usd, millionths: u64) -> Usd {
-    let product = i128::from(amount.0) * i128::from(millionths);
-    Usd(i64::try_from((product + 999_999) / 1_000_000).unwrap_or(i64::MAX))
 }
 
 /// Counts a request here, beside what was told. Off the async threads: a long conversation takes milliseconds.

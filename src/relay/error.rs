@@ -57,6 +57,12 @@ impl ApiError {
         Self { code: Some("unsupported_parameter"), ..Self::invalid_field(&unfit.field, unfit.message) }
     }
 
+    /// The input is longer than the model's context.
+    pub fn context_exceeded(limit: u64) -> Self {
+        let message = format!("This model reads {limit} tokens at most, and the request has more. Send a shorter conversation.");
+        Self { code: Some("context_length_exceeded"), ..Self::invalid_field("messages", message) }
+    }
+
     /// The body is larger than `limit` bytes.
     pub fn too_large(limit: usize) -> Self {
         let message = format!("The request body is larger than {limit} bytes. Send a shorter conversation or smaller files.");

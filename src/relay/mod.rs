@@ -67,6 +67,8 @@ pub struct RelayConfig {
     pub first_byte_timeout: Duration,
     /// Between two bytes of an answer.
     pub idle_timeout: Duration,
+    /// How many bytes of answers are kept for identical requests, for models that allow it.
+    pub cache_bytes: u64,
     /// How often a running stream's cost is written down for recovery.
     pub checkpoint_every: Duration,
     /// Where customers add credit, for the message of a 402.
@@ -108,6 +110,8 @@ pub struct Relay(Arc<Inner>);
 /// What [`Relay`] derefs to.
 pub struct Inner {
     parts: RelayParts,
+    /// Answers that are kept for identical requests.
+    cache: cache::ResponseCache,
     /// Whose turn it is to have tokens counted for nothing.
     counting: tokio::sync::Semaphore,
 }
@@ -129,7 +133,8 @@ impl Deref for Inner {
 impl Relay {
     /// A relay of these parts.
     pub fn new(parts: RelayParts) -> Self {
-        Self(Arc::new(Inner { parts, counting: tokio::sync::Semaphore::new(1) }))
+        let cache = cache::ResponseCache::new(parts.config.cache_bytes);
+        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1) }))
     }
 }
 

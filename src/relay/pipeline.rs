@@ -1,6 +1,7 @@
 //! A call to an upstream from end to end: authenticate, read, price, admit, hold, dispatch, deliver, settle. The same for every operation.
 
 use super::bound::{Fit, Size};
+use super::cache::{CacheKey, Kept, Question};
 use super::charge::{Call, CallParts, Charge, Ending, Used, operation_word};
 use super::dispatch::{self, Dispatched, Whole};
 use super::envelope::Envelope;
@@ -9,7 +10,7 @@ use super::operation::{Operation, Tongue};
 use super::route::{Attempt, Route};
 use super::stream::StreamBody;
 use super::{COST, Relay, admit, auth, body, report, whole, with_request_id};
-use crate::catalog::Model;
+use crate::catalog::{Caching, Model};
 use crate::failpoint;
 use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::keys::Entry;
@@ -55,11 +56,17 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
     match prepare(relay, envelope, started_ms) {
         Ok((model, envelope, price, prices)) => {
             let size = Size::of(&envelope, &body, model.max_output_tokens);
+            if let Some(error) = too_long(&model, &size) {
+                return Err(blank.refuse(&model.name, streamed, error).await);
+            }
+            let betas = betas(address.operation, &parts.headers);
+            let cache_key = model.caching.as_ref().and_then(|caching| cache_key(&key, &model, caching, &envelope, &body, &betas, address.array));
             let call = Call::from(CallParts {
                 id,
                 user: key.user_id,
                 key: key.key_id,
-                betas: betas(address.operation, &parts.headers),
+                betas,
+                cache_key,
                 content_type: content_type.to_owned(),
                 array: address.array,
                 envelope,
@@ -69,7 +76,7 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
                 size,
                 started_ms,
             });
-            relayed(relay, Arc::new(call), &key, &parts.headers).await
+            relayed(relay, Arc::new(call), &model, &key, &parts.headers).await
         }
         Err(error) => Err(blank.refuse(&model, streamed, error).await),
     }
@@ -121,6 +128,55 @@ pub(super) fn header_text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
+/// A request whose text alone is longer than the model's context: no upstream needs to be asked.
+fn too_long(model: &Model, size: &Size) -> Option<ApiError> {
+    // Five bytes for a token are more than any text has on average, so this refuses only what is surely too long.
+    let tokens = size.bytes as u64 / 5;
+    let limit = model.context_length.filter(|limit| tokens > *limit)?;
+    Some(ApiError::context_exceeded(limit))
+}
+
+fn cache_key(key: &Entry, model: &Model, caching: &Caching, envelope: &Envelope, body: &[u8], betas: &[(HeaderName, HeaderValue)], array: bool) -> Option<CacheKey> {
+    // The cost is of one request alone.
+    if envelope.include_cost || envelope.form().is_some() {
+        return None;
+    }
+    let mut besides: Vec<&[u8]> = betas.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]).collect();
+    besides.push(if array { b"array" } else { b"" });
+    let question = Question { customer: key.user_id, operation: envelope.operation.word(), model: model.id, stream: envelope.stream, besides: &besides, body };
+    CacheKey::of(&question, caching)
+}
+
+/// The answer that was kept for an identical request, and what it costs now.
+fn kept(relay: &Relay, call: &Call, model: &Model) -> Option<(Arc<Kept>, Usd)> {
+    let (cache_key, caching) = (call.cache_key.as_ref()?, model.caching.as_ref()?);
+    let kept = relay.cache.look(cache_key, call.started_ms, caching.ttl_ms)?;
+    let cost = caching.factor.of(call.prices.charge(&kept.usage));
+    Some((kept, cost))
+}
+
+/// Answers with what was kept.
+async fn again(relay: &Relay, call: &Arc<Call>, key: &Entry, permit: Permit, kept: &Kept, cost: Usd) -> Result<Response<Body>, ApiError> {
+    let hold = match reserve(relay, call, key, cost, cost).await {
+        Ok(hold) => hold,
+        Err(error) => {
+            let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
+            return Err(blank.refuse(&call.envelope.model, call.envelope.stream, error).await);
+        }
+    };
+    let charge = Charge::new(relay.clone(), Arc::clone(call), hold, permit);
+    let ending = Ending { outcome: Outcome::Cached, status: 200, used: Used::Again { usage: kept.usage, cost }, error: None };
+    let settled = charge.settle(ending).await.map_err(|_| ApiError::unavailable())?;
+    let mut response = plain(StatusCode::OK, &kept.content_type, Body::from(kept.body.clone()));
+    response.headers_mut().insert("x-farebox-cache", HeaderValue::from_static("hit"));
+    if !call.envelope.stream
+        && let Ok(value) = HeaderValue::try_from(settled.charge.charged.to_string())
+    {
+        response.headers_mut().insert(COST, value);
+    }
+    Ok(response)
+}
+
 fn prepare(relay: &Relay, envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Id, Prices), ApiError> {
     let name = &envelope.model;
     let model = relay.catalog.get(name).filter(|model| model.enabled).ok_or_else(|| ApiError::unknown_model(name))?;
@@ -128,7 +184,7 @@ fn prepare(relay: &Relay, envelope: Envelope, now: i64) -> Result<(Arc<Model>, E
     Ok((model, envelope, price, prices))
 }
 
-async fn relayed(relay: &Relay, call: Arc<Call>, key: &Entry, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+async fn relayed(relay: &Relay, call: Arc<Call>, model: &Model, key: &Entry, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
     let refuse = |error| blank.refuse(&call.envelope.model, call.envelope.stream, error);
     let permit = match admit::admit(relay, key, &call.envelope.model, call.size.tokens_estimate(), call.tongue()).await {
@@ -136,11 +192,17 @@ async fn relayed(relay: &Relay, call: Arc<Call>, key: &Entry, headers: &HeaderMa
         Err(error) => return Err(refuse(error).await),
     };
     let limits = admit::headers(call.tongue(), &permit.rates(), call.started_ms);
+    if let Some((kept, cost)) = kept(relay, &call, model) {
+        let mut response = again(relay, &call, key, permit, &kept, cost).await?;
+        response.headers_mut().extend(limits);
+        return Ok(response);
+    }
     let (route, first) = match dispatch::plan(relay, &call, headers) {
         Ok(way) => way,
         Err(error) => return Err(refuse(error).await),
     };
-    let hold = match reserve(relay, &call, key).await {
+    let (full, floor) = (call.size.worst_case(&call.prices), call.size.least(&call.prices));
+    let hold = match reserve(relay, &call, key, full, floor).await {
         Ok(hold) => hold,
         Err(error) => return Err(refuse(error).await),
     };
@@ -151,8 +213,7 @@ async fn relayed(relay: &Relay, call: Arc<Call>, key: &Entry, headers: &HeaderMa
 }
 
 /// Reserves the money, as far as the balance goes; none for a model that costs nothing.
-async fn reserve(relay: &Relay, call: &Call, key: &Entry) -> Result<Option<Hold>, ApiError> {
-    let full = call.size.worst_case(&call.prices);
+async fn reserve(relay: &Relay, call: &Call, key: &Entry, full: Usd, floor: Usd) -> Result<Option<Hold>, ApiError> {
     if full == Usd::ZERO {
         return Ok(None);
     }
@@ -164,7 +225,7 @@ async fn reserve(relay: &Relay, call: &Call, key: &Entry) -> Result<Option<Hold>
         key_budget: key.budgets(),
         user_budget: key.user_allowance(&relay.settings.now().allowance).budgets,
         full,
-        floor: call.size.least(&call.prices).max(Usd(1)),
+        floor: floor.max(Usd(1)),
         checkpoint: call.size.input_estimate(&call.prices),
         memo,
     };
@@ -289,6 +350,8 @@ async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiErro
         report::UsageReport::Usage(usage) if report::plausible(&usage, bound) => Used::Reported(usage),
         _ => Used::Delivered { text: whole.text(operation), told: call.known_usage() },
     };
+    let is_reported = matches!(used, Used::Reported(_));
+    let relay = charge.relay().clone();
     let ending = Ending { outcome: Outcome::Complete, status: 200, used, error: None };
     let settled = charge.settle(ending).await.map_err(|error| {
         tracing::error!(%error, "an answer could not be charged and was not delivered");
@@ -296,6 +359,10 @@ async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiErro
     })?;
     let cost = settled.charge.charged.to_string();
     let body = whole.for_client(&settled, call.envelope.include_cost.then_some(cost.as_str()));
+    if let Some(cache_key) = call.cache_key.filter(|_| is_reported) {
+        let kept = Kept { body: body.clone(), content_type: whole.content_type.clone(), usage: settled.usage, kept_at_ms: call.started_ms };
+        relay.cache.keep(cache_key, kept);
+    }
     let mut response = plain(StatusCode::OK, &whole.content_type, Body::from(body));
     if let Ok(value) = HeaderValue::try_from(cost) {
         response.headers_mut().insert(COST, value);

@@ -2,6 +2,8 @@
 //! ([DONE], `message_stop`, `response.completed` and what belongs to them) waits until the charge is durable. When the client goes away the
 //! body is dropped, and what had been delivered is charged.
 
+use super::Relay;
+use super::cache::{CacheKey, Kept, Recording};
 use super::charge::{Charge, Ending, Settled, Used};
 use super::count;
 use super::dialect::{Dialect, gemini};
@@ -36,9 +38,27 @@ enum State {
     /// Passing events on.
     Flowing,
     /// The upstream is done; the charge is being made durable, then the end of the stream follows, or the error that broke it off.
-    Settling(Settling, Option<ApiError>),
+    Settling(Settling, Option<ApiError>, Option<Keeping>),
     /// Nothing more.
     Ended,
+}
+
+/// A stream that is to be kept for identical requests.
+struct Keeping {
+    relay: Relay,
+    recording: Recording,
+    key: CacheKey,
+    content_type: &'static str,
+    at_ms: i64,
+}
+
+impl Keeping {
+    fn keep(mut self, tail: &[u8], usage: Usage) {
+        self.recording.add(tail);
+        if let Some(body) = self.recording.finish() {
+            self.relay.cache.keep(self.key, Kept { body, content_type: self.content_type.to_owned(), usage, kept_at_ms: self.at_ms });
+        }
+    }
 }
 
 /// The body of a streamed answer.
@@ -46,6 +66,8 @@ pub(super) struct StreamBody {
     upstream: Pin<Box<reqwest::Body>>,
     first: Option<Bytes>,
     flow: Flow,
+    /// What the client gets, when it may be kept.
+    recording: Option<Recording>,
     charge: Option<Charge>,
     /// How many events make it worth counting whether the cap was kept.
     review_at: u64,
@@ -67,6 +89,7 @@ impl StreamBody {
         let own = charge.serving.as_ref().and_then(|(channel, _)| channel.options.idle_timeout);
         let (idle_timeout, checkpoint_every) = (own.unwrap_or(config.idle_timeout), config.checkpoint_every);
         let review_at = charge.output_cap.saturating_add(CAP_GRACE);
+        let recording = charge.call.cache_key.map(|_| charge.relay().cache.recording());
         let keep_alive = match charge.call.envelope.operation {
             Operation::Generate(Dialect::Gemini) => gemini::keep_alive(charge.call.array),
             _ => ": keep-alive\n\n",
@@ -75,6 +98,7 @@ impl StreamBody {
             upstream: Box::pin(reqwest::Body::from(response)),
             first: Some(first),
             flow,
+            recording,
             charge: Some(charge),
             review_at,
             state: State::Flowing,
@@ -106,6 +130,7 @@ impl StreamBody {
     fn finish(&mut self, broken: Option<(String, ApiError)>) {
         let used = self.used();
         let Some(mut charge) = self.charge.take() else { return };
+        let keeping = if broken.is_none() && matches!(used, Used::Reported(_)) { self.keeping(&charge) } else { None };
         let (outcome, why, error) = match broken {
             Some((why, error)) => (Outcome::UpstreamError, Some(why), Some(error)),
             None => (Outcome::Complete, None, None),
@@ -117,7 +142,14 @@ impl StreamBody {
             way.report(if why.is_some() { Verdict::Broken } else { Verdict::Ok }, None);
         }
         let ending = Ending { outcome, status: 200, used, error: why };
-        self.state = State::Settling(Box::pin(charge.settle(ending)), error);
+        self.state = State::Settling(Box::pin(charge.settle(ending)), error, keeping);
+    }
+
+    /// What is needed to keep the stream once it has ended.
+    fn keeping(&mut self, charge: &Charge) -> Option<Keeping> {
+        let (recording, key) = (self.recording.take()?, charge.call.cache_key?);
+        let content_type = if charge.call.array { "application/json" } else { "text/event-stream; charset=utf-8" };
+        Some(Keeping { relay: charge.relay().clone(), recording, key, content_type, at_ms: charge.call.started_ms })
     }
 
     fn break_off(&mut self, why: &str) {
@@ -127,6 +159,9 @@ impl StreamBody {
     /// Takes a piece of the upstream's stream and returns what the client gets of it.
     fn take(&mut self, piece: Bytes) -> Bytes {
         let Taken { forward, done, broken } = self.flow.push(piece);
+        if let Some(recording) = &mut self.recording {
+            recording.add(&forward);
+        }
         if done {
             self.finish(None);
         } else if let Some(why) = broken {
@@ -227,12 +262,18 @@ impl Body for StreamBody {
                         return Poll::Ready(Some(Ok(Frame::data(bytes))));
                     }
                 }
-                State::Settling(settling, error) => {
+                State::Settling(settling, error, keeping) => {
                     let settled = ready!(settling.as_mut().poll(cx));
-                    let error = error.take();
+                    let (error, keeping) = (error.take(), keeping.take());
                     let tail = match (settled, error) {
                         (Ok(_), Some(error)) => self.flow.fail(&error),
-                        (Ok(settled), None) => self.flow.finish(&settled),
+                        (Ok(settled), None) => {
+                            let tail = self.flow.finish(&settled);
+                            if let Some(keeping) = keeping {
+                                keeping.keep(&tail, settled.usage);
+                            }
+                            tail
+                        }
                         (Err(_), _) => self.flow.fail(&ApiError::unavailable()),
                     };
                     self.state = State::Ended;

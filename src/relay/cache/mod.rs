@@ -21,8 +21,6 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use std::sync::Arc;
 
-/// How many bytes are kept when nobody says.
-pub const DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
 /// What an entry takes beside its body.
 const OVERHEAD: u64 = 512;
 /// No answer takes a larger share of the cache than one in so many.
