@@ -136,7 +136,15 @@ fn too_long(model: &Model, size: &Size) -> Option<ApiError> {
     Some(ApiError::context_exceeded(limit))
 }
 
-fn cache_key(key: &Entry, model: &Model, caching: &Caching, envelope: &Envelope, body: &[u8], betas: &[(HeaderName, HeaderValue)], array: bool) -> Option<CacheKey> {
+fn cache_key(
+    key: &Entry,
+    model: &Model,
+    caching: &Caching,
+    envelope: &Envelope,
+    body: &[u8],
+    betas: &[(HeaderName, HeaderValue)],
+    array: bool,
+) -> Option<CacheKey> {
     // The cost is of one request alone.
     if envelope.include_cost || envelope.form().is_some() {
         return None;

@@ -6,7 +6,7 @@ use crate::relay::charge::Settled;
 use crate::relay::dialect::canonical::{Delta, Event, Opening};
 use crate::relay::dialect::{Closing, Dialect, Echo, StreamParser, StreamRenderer};
 use crate::relay::error::ApiError;
-use crate::relay::scan;
+use crate::relay::scan::{self, Pending};
 use bytes::{Bytes, BytesMut};
 
 /// The largest single event: more is a fault of the upstream, and would be memory without bound.
@@ -14,7 +14,9 @@ const MAX_EVENT: usize = 8 * 1024 * 1024;
 
 /// A stream between two dialects.
 pub(in crate::relay) struct Translation {
-    pending: BytesMut,
+    pending: Pending,
+    /// What the end of the upstream's bytes let go.
+    last: BytesMut,
     parser: StreamParser,
     renderer: StreamRenderer,
     /// Scratch.
@@ -30,7 +32,8 @@ impl Translation {
     /// From an upstream's dialect to the caller's. `array`: a Gemini client wants one JSON array.
     pub(in crate::relay) fn new(from: Dialect, to: Dialect, array: bool, include_cost: bool, echo: Echo) -> Self {
         Self {
-            pending: BytesMut::new(),
+            pending: Pending::default(),
+            last: BytesMut::new(),
             parser: StreamParser::new(from),
             renderer: StreamRenderer::new(to, array, echo),
             parsed: Vec::new(),
@@ -43,11 +46,8 @@ impl Translation {
     }
 
     pub(super) fn push(&mut self, piece: Bytes) -> Taken {
-        let whole = if self.pending.is_empty() {
-            piece
-        } else {
-            self.pending.extend_from_slice(&piece);
-            self.pending.split().freeze()
+        let Some(whole) = self.pending.gather(piece) else {
+            return Taken { forward: Bytes::new(), done: false, broken: self.too_long() };
         };
         let mut out = BytesMut::with_capacity(whole.len());
         let mut broken = None;
@@ -65,12 +65,14 @@ impl Translation {
         if done {
             broken = self.complete(&mut out).err();
         } else if broken.is_none() {
-            self.pending.extend_from_slice(&whole[used..]);
-            if self.pending.len() > MAX_EVENT {
-                broken = Some("an event without end".to_owned());
-            }
+            self.pending.keep(&whole[used..]);
+            broken = self.too_long();
         }
         Taken { forward: out.freeze(), done: done && broken.is_none(), broken }
+    }
+
+    fn too_long(&self) -> Option<String> {
+        (self.pending.len() > MAX_EVENT).then(|| "an event without end".to_owned())
     }
 
     fn event(&mut self, data: &[u8], out: &mut BytesMut) -> Result<(), String> {
@@ -105,13 +107,12 @@ impl Translation {
     pub(super) fn end(&mut self) -> Result<(), String> {
         let mut out = BytesMut::new();
         self.complete(&mut out)?;
-        // What a parser lets go only at its end is what closes parts; the renderer closes them itself.
-        self.pending = out;
+        self.last = out;
         Ok(())
     }
 
     pub(super) fn finish(&mut self, settled: &Settled) -> Bytes {
-        let mut out = std::mem::take(&mut self.pending);
+        let mut out = std::mem::take(&mut self.last);
         let cost = settled.charge.charged.to_string();
         let closing = Closing { usage: settled.usage, cost: self.include_cost.then_some(cost.as_str()) };
         self.renderer.finish(&closing, &mut out);

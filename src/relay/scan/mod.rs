@@ -2,10 +2,12 @@
 //! Format: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
 mod judge;
+mod pending;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub(super) use pending::Pending;
 pub(super) use text::append_answer;
 pub use text::append_text;
 
@@ -109,7 +111,7 @@ pub struct Scanner {
     wire: Wire,
     /// Whether the client wants the usage chunk of a Chat stream.
     include_usage: bool,
-    pending: BytesMut,
+    pending: Pending,
     usage: Accumulator,
     /// The usage is all there: nothing of it is still to come.
     is_final: bool,
@@ -122,19 +124,17 @@ pub struct Scanner {
 impl Scanner {
     /// At the beginning of a stream.
     pub fn new(wire: Wire, include_usage: bool) -> Self {
-        let (pending, kept_back) = (BytesMut::new(), BytesMut::new());
+        let (pending, kept_back) = (Pending::default(), BytesMut::new());
         Self { wire, include_usage, pending, usage: Accumulator::new(wire.form()), is_final: false, kept_back, error: String::new() }
     }
 
     /// Takes the next piece. Whole events go on; the rest waits for its end.
     pub fn push(&mut self, piece: Bytes) -> Passed {
-        let whole = if self.pending.is_empty() {
-            piece
-        } else {
-            self.pending.extend_from_slice(&piece);
-            self.pending.split().freeze()
-        };
         let mut passed = Passed { forward: Bytes::new(), events: 0, done: false, broken: None };
+        let Some(whole) = self.pending.gather(piece) else {
+            passed.broken = self.too_long();
+            return passed;
+        };
         let mut out = Pieces { whole: &whole, start: 0, end: 0, copied: BytesMut::new() };
         let mut at = 0;
         while let Some(length) = event_length(&whole[at..]) {
@@ -164,17 +164,19 @@ impl Scanner {
         }
         passed.forward = out.finish();
         if !passed.done && passed.broken.is_none() {
-            self.pending.extend_from_slice(&whole[at..]);
-            if self.pending.len().saturating_add(self.kept_back.len()) > MAX_EVENT {
-                passed.broken = Some(Broken::TooLong);
-            }
+            self.pending.keep(&whole[at..]);
+            passed.broken = self.too_long();
         }
         passed
     }
 
+    fn too_long(&self) -> Option<Broken> {
+        (self.pending.len().saturating_add(self.kept_back.len()) > MAX_EVENT).then_some(Broken::TooLong)
+    }
+
     /// The upstream's bytes are over. Whether the stream was complete, for those that end without a word.
     pub fn end(&mut self) -> bool {
-        matches!(self.wire, Wire::Gemini | Wire::Images) && self.is_final && self.pending.iter().all(u8::is_ascii_whitespace)
+        matches!(self.wire, Wire::Gemini | Wire::Images) && self.is_final && self.pending.is_blank()
     }
 
     /// The events that end the stream.
