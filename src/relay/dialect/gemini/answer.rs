@@ -59,7 +59,7 @@ pub fn render_answer(answer: &Answer, echo: &Echo, closing: &Closing<'_>) -> Vec
         Part::Text(text) => Some(written::text(&text.text)),
         Part::Refusal(text) => Some(written::text(text)),
         Part::Thought(thought) => Some(written::thought(thought)),
-        Part::ToolCall(call) => Some(written::call(&call.id, &call.name, &call.as_function(), call.signature.as_ref())),
+        Part::ToolCall(call) => Some(written::call(&call.id, echo.request.own_name(&call.name), &call.as_function(), call.signature.as_ref())),
         Part::Image(image) => super::super::data_url::write(&image.source).map(|url| written::text(&format!("![image]({url})"))),
         // An answer has no other parts.
         Part::File(_) | Part::Audio { .. } | Part::ToolResult(_) => None,

@@ -6,11 +6,29 @@ use super::super::fields::Fields;
 use super::seal::Seal;
 use data_encoding::BASE64;
 use serde_json::Value;
+use std::collections::{HashMap, HashSet, VecDeque};
 
-/// A call that no result was paired with yet.
-struct Pending {
-    id: String,
-    name: String,
+/// The calls of a conversation, and which of them wait for their results.
+#[derive(Default)]
+struct Calls {
+    count: usize,
+    names: HashMap<String, String>,
+    waiting: HashMap<String, VecDeque<String>>,
+    answered: HashSet<String>,
+}
+
+impl Calls {
+    fn made(&mut self, id: &str, name: &str) {
+        self.count += 1;
+        self.names.insert(id.to_owned(), name.to_owned());
+        self.waiting.entry(name.to_owned()).or_default().push_back(id.to_owned());
+    }
+
+    /// The id of the first call of that name without a result.
+    fn first(&mut self, name: &str) -> Option<String> {
+        let waiting = self.waiting.get_mut(name)?;
+        std::iter::from_fn(|| waiting.pop_front()).find(|id| !self.answered.contains(id))
+    }
 }
 
 /// Reads the turns into the request.
@@ -18,7 +36,7 @@ struct Pending {
 /// # Errors
 /// Names the part that is malformed or cannot be said elsewhere.
 pub(super) fn parse(turns: Vec<Fields>, request: &mut Request) -> Result<(), Unfit> {
-    let (mut pending, mut calls) = (Vec::new(), 0);
+    let mut calls = Calls::default();
     for mut turn in turns {
         let role = match turn.string("role")?.as_deref() {
             None | Some("user" | "function" | "tool" | "") => Role::User,
@@ -27,7 +45,7 @@ pub(super) fn parse(turns: Vec<Fields>, request: &mut Request) -> Result<(), Unf
         };
         let mut parts = Vec::new();
         for part in turn.objects("parts")? {
-            parse_part(part, &mut pending, &mut calls, &mut parts)?;
+            parse_part(part, &mut calls, &mut parts)?;
         }
         turn.finish()?;
         request.messages.push(Message { role, parts });
@@ -52,20 +70,19 @@ pub(super) fn texts(mut content: Fields) -> Result<Vec<Text>, Unfit> {
     Ok(parts)
 }
 
-fn parse_part(mut fields: Fields, pending: &mut Vec<Pending>, calls: &mut usize, out: &mut Vec<Part>) -> Result<(), Unfit> {
+fn parse_part(mut fields: Fields, calls: &mut Calls, out: &mut Vec<Part>) -> Result<(), Unfit> {
     fields.ignore(&["mediaResolution", "partMetadata"]);
     let is_thought = fields.flag("thought")?.unwrap_or(false);
     let seal = fields.string("thoughtSignature")?.map(Seal::read);
     if let Some(call) = fields.object("functionCall")? {
-        let mut call = parse_call(call, *calls)?;
-        *calls += 1;
+        let mut call = parse_call(call, calls.count)?;
         if let Some(Seal::Signature(signature)) = seal {
             call.signature = Some(signature);
         }
-        pending.push(Pending { id: call.id.clone(), name: call.name.clone() });
+        calls.made(&call.id, &call.name);
         out.push(Part::ToolCall(call));
     } else if let Some(result) = fields.object("functionResponse")? {
-        out.push(Part::ToolResult(parse_result(result, pending)?));
+        out.push(Part::ToolResult(parse_result(result, calls)?));
     } else if let Some(blob) = fields.object("inlineData")? {
         out.push(parse_blob(blob)?);
         out.extend(seal.map(|seal| Part::Thought(thought(String::new(), Some(seal)))));
@@ -110,24 +127,22 @@ fn parse_call(mut fields: Fields, at: usize) -> Result<ToolCall, Unfit> {
     Ok(ToolCall { id, name, arguments, custom: false, signature: None, cache: None })
 }
 
-fn parse_result(mut fields: Fields, pending: &mut Vec<Pending>) -> Result<ToolResult, Unfit> {
+fn parse_result(mut fields: Fields, calls: &mut Calls) -> Result<ToolResult, Unfit> {
     fields.ignore(&["scheduling"]);
     if fields.flag("willContinue")? == Some(true) {
         return Err(fields.inexpressible("willContinue"));
     }
     let name = fields.string("name")?;
     let id = fields.string("id")?.filter(|id| !id.is_empty());
-    let call = match (&id, &name) {
-        (Some(id), _) => pending.iter().position(|call| call.id == *id),
-        (None, Some(name)) => pending.iter().position(|call| call.name == *name),
-        (None, None) => return Err(Unfit::new(fields.path("name"), format!("'{}' is missing.", fields.path("name")))),
-    };
-    let call = call.map(|at| pending.remove(at));
-    let known = call.as_ref().map(|call| call.name.clone());
-    let Some(call_id) = id.or(call.map(|call| call.id)) else {
+    if id.is_none() && name.is_none() {
+        return Err(Unfit::new(fields.path("name"), format!("'{}' is missing.", fields.path("name"))));
+    }
+    let Some(call_id) = id.or_else(|| calls.first(name.as_deref()?)) else {
         let path = fields.path("name");
         return Err(Unfit::new(path.clone(), format!("'{path}' must be the name of a function that the model called before and that has no response yet.")));
     };
+    let known = calls.names.get(&call_id).cloned();
+    calls.answered.insert(call_id.clone());
     let (mut parts, is_error) = match fields.take("response") {
         None => (Vec::new(), false),
         Some(Value::Object(response)) => said(Value::Object(response)),

@@ -1,6 +1,6 @@
 //! `contents`, written for an upstream.
 
-use super::super::canonical::{File, Message, Part, Request, Role, Source, Thought, ToolCall, ToolResult, Unfit};
+use super::super::canonical::{File, Message, Part, Request, Role, Source, Thought, ToolCall, ToolResult, Unfit, tool_name};
 use super::super::{Dialect, custom};
 use super::{seal::Seal, thinking};
 use data_encoding::BASE64;
@@ -77,7 +77,7 @@ impl Writer<'_> {
             }
         }
         let response = response(&texts.join("\n"), result.is_error);
-        let mut function = json!({"id": result.call_id, "name": name, "response": response});
+        let mut function = json!({"id": result.call_id, "name": tool_name::fit(name), "response": response});
         let inside = self.demands_seals && !media.is_empty() && media.iter().all(|part| part.get("inlineData").is_some());
         if inside {
             function["parts"] = std::mem::take(&mut media).into();
@@ -109,7 +109,7 @@ pub(super) fn arguments(written: &str) -> Value {
 }
 
 fn render_call(call: &ToolCall) -> Value {
-    let mut out = json!({"functionCall": {"id": call.id, "name": call.name, "args": arguments(&call.as_function())}});
+    let mut out = json!({"functionCall": {"id": call.id, "name": tool_name::fit(&call.name), "args": arguments(&call.as_function())}});
     let seal = call.signature.as_ref().and_then(|signature| signature.for_provider(Dialect::Gemini));
     if let Some(seal) = seal {
         out["thoughtSignature"] = seal.into();

@@ -9,6 +9,9 @@ use serde_json::Value;
 const IGNORED: [&str; 4] = ["model", "safetySettings", "labels", "usage"];
 const IGNORED_CONFIG: [&str; 3] = ["mediaResolution", "audioTimestamp", "enableEnhancedCivicAnswers"];
 
+/// More tools than any model can choose among.
+const MOST_TOOLS: usize = 4_096;
+
 /// Reads a request. `model` and `stream` are what its address says.
 ///
 /// # Errors
@@ -66,6 +69,9 @@ fn parse_tools(mut fields: Fields, request: &mut Request) -> Result<(), Unfit> {
             return Err(declaration.wrong("parameters", "an object"));
         }
         declaration.finish()?;
+        if request.tools.len() >= MOST_TOOLS {
+            return Err(Unfit::new("tools", format!("'tools' must have at most {MOST_TOOLS} functions.")));
+        }
         request.tools.push(Tool { name, description, kind: ToolKind::Function { parameters, strict: None }, cache: None });
     }
     fields.finish()

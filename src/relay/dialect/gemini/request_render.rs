@@ -1,9 +1,10 @@
 //! A request's body, written for an upstream. Model and stream stand in its address.
 
-use super::super::canonical::{Choice, Format, Request, Tool, ToolKind, Unfit};
+use super::super::canonical::{Choice, Format, Request, Tool, ToolKind, Unfit, tool_name};
 use super::super::{Target, custom};
 use super::{contents_render, thinking};
 use serde_json::{Map, Number, Value, json};
+use std::borrow::Cow;
 
 /// Gemini has no switch for this.
 const ONE_CALL: &str = "Call at most one function at a time, and wait for its response before you call the next.";
@@ -45,7 +46,7 @@ pub fn render_request(request: &Request, target: &Target<'_>) -> Result<Vec<u8>,
 
 fn declaration(tool: &Tool) -> Value {
     let mut out = Map::new();
-    out.insert("name".to_owned(), tool.name.clone().into());
+    out.insert("name".to_owned(), tool_name::fit(&tool.name).into());
     if let Some(description) = &tool.description {
         out.insert("description".to_owned(), description.clone().into());
     }
@@ -59,15 +60,19 @@ fn declaration(tool: &Tool) -> Value {
     Value::Object(out)
 }
 
+fn fitted(names: &[String]) -> Vec<Cow<'_, str>> {
+    names.iter().map(|name| tool_name::fit(name)).collect()
+}
+
 fn calling(choice: &Choice) -> Value {
     match choice {
         Choice::Auto => json!({"mode": "AUTO"}),
         Choice::Required => json!({"mode": "ANY"}),
         Choice::None => json!({"mode": "NONE"}),
-        Choice::Named(name) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
-        Choice::Among { names, required: true } => json!({"mode": "ANY", "allowedFunctionNames": names}),
+        Choice::Named(name) => json!({"mode": "ANY", "allowedFunctionNames": [tool_name::fit(name)]}),
+        Choice::Among { names, required: true } => json!({"mode": "ANY", "allowedFunctionNames": fitted(names)}),
         // Of the modes that leave the model free, this alone takes names.
-        Choice::Among { names, required: false } => json!({"mode": "VALIDATED", "allowedFunctionNames": names}),
+        Choice::Among { names, required: false } => json!({"mode": "VALIDATED", "allowedFunctionNames": fitted(names)}),
     }
 }
 

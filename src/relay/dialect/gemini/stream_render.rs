@@ -6,7 +6,7 @@ use super::written;
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// A part that is open.
 enum Open {
@@ -20,6 +20,8 @@ enum Open {
         custom: bool,
         signature: Option<Signature>,
     },
+    /// A call that is whole and waits for those that began before it.
+    Ready(Value),
 }
 
 /// Writes a stream.
@@ -28,7 +30,7 @@ pub struct StreamRenderer {
     /// The caller wants one array; `Some(true)` once it has begun.
     array: Option<bool>,
     id: Option<String>,
-    open: HashMap<usize, Open>,
+    open: BTreeMap<usize, Open>,
     stop: Option<Stop>,
 }
 
@@ -63,7 +65,7 @@ struct Words<'a> {
 impl StreamRenderer {
     /// For the caller of `echo`, as server-sent events.
     pub fn new(echo: Echo) -> Self {
-        Self { echo, array: None, id: None, open: HashMap::new(), stop: None }
+        Self { echo, array: None, id: None, open: BTreeMap::new(), stop: None }
     }
 
     /// For the caller of `echo`, as one JSON array.
@@ -93,8 +95,7 @@ impl StreamRenderer {
 
     /// Writes the end.
     pub fn finish(&mut self, closing: &Closing<'_>, out: &mut BytesMut) {
-        let mut open: Vec<_> = self.open.keys().copied().collect();
-        open.sort_unstable();
+        let open: Vec<_> = self.open.keys().copied().collect();
         open.into_iter().for_each(|index| self.close(index, out));
         let stop = self.stop.take().unwrap_or(Stop::End);
         let mut last = self.piece(vec![written::text("")], Some(&stop));
@@ -160,10 +161,11 @@ impl StreamRenderer {
     }
 
     fn close(&mut self, index: usize, out: &mut BytesMut) {
-        let part = match self.open.remove(&index) {
+        match self.open.remove(&index) {
             Some(Open::Call { id, name, arguments, custom, signature }) => {
                 let arguments = if custom { custom::wrap(&arguments) } else { arguments };
-                written::call(&id, &name, &arguments, signature.as_ref())
+                let part = written::call(&id, self.echo.request.own_name(&name), &arguments, signature.as_ref());
+                self.open.insert(index, Open::Ready(part));
             }
             Some(Open::Thought(thought)) if thought.signature.is_some() || thought.redacted.is_some() => {
                 let mut part = written::thought(&thought);
@@ -171,12 +173,17 @@ impl StreamRenderer {
                 if thought.summary {
                     part["thought"] = true.into();
                 }
-                part
+                self.write(&self.piece(vec![part], None), out);
             }
-            _ => return,
-        };
-        let piece = self.piece(vec![part], None);
-        self.write(&piece, out);
+            Some(ready @ Open::Ready(_)) => drop(self.open.insert(index, ready)),
+            _ => {}
+        }
+        // Calls leave in the order in which they began.
+        while let Some((&index, Open::Ready(_))) = self.open.iter().find(|(_, open)| matches!(open, Open::Call { .. } | Open::Ready(_))) {
+            if let Some(Open::Ready(part)) = self.open.remove(&index) {
+                self.write(&self.piece(vec![part], None), out);
+            }
+        }
     }
 }
 

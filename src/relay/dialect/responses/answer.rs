@@ -10,6 +10,7 @@ use crate::relay::report::{self, Form, UsageReport};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::collections::HashSet;
 
 /// The `response` object as far as it is read.
 #[derive(Deserialize)]
@@ -91,6 +92,8 @@ pub(super) fn answer_id(given: Option<&str>, echo: &Echo) -> String {
 pub fn render_answer(answer: &Answer, echo: &Echo, closing: &Closing<'_>) -> Vec<u8> {
     let mut output: Vec<Value> = Vec::with_capacity(answer.parts.len());
     let mut content = Vec::new();
+    // Each id that the upstream gave may stand once.
+    let mut ids = HashSet::new();
     let cut = matches!(answer.stop, Stop::Length | Stop::Filter);
     let item_id = |prefix: &str, output: &Vec<Value>| format!("{prefix}_{}_{}", echo.id, output.len());
     for (at, part) in answer.parts.iter().enumerate() {
@@ -105,16 +108,16 @@ pub fn render_answer(answer: &Answer, echo: &Echo, closing: &Closing<'_>) -> Vec
         }
         match part {
             Part::Thought(thought) => {
-                let taken = |id: &String| output.iter().any(|item| item["id"] == id.as_str());
-                let id = thought.id.clone().filter(|id| !taken(id)).unwrap_or_else(|| item_id("rs", &output));
+                let id = thought.id.clone().filter(|id| ids.insert(id.clone())).unwrap_or_else(|| item_id("rs", &output));
                 output.push(written::reasoning(&id, &thought.text, written::seal(thought).as_ref()));
             }
             Part::ToolCall(call) => {
                 if let Some(signature) = &call.signature {
                     output.push(written::reasoning(&item_id("rs", &output), "", Some(&Seal::Call(signature.clone()))));
                 }
-                let seen = Seen::of(&echo.request, &call.name, call.custom);
-                let (call_id, name, arguments) = (call.id.clone(), call.name.clone(), call.arguments.clone());
+                let name = echo.request.own_name(&call.name).to_owned();
+                let seen = Seen::of(&echo.request, &name, call.custom);
+                let (call_id, arguments) = (call.id.clone(), call.arguments.clone());
                 output.push(Called { seen, id: item_id(seen.prefix(), &output), call_id, name, arguments }.item(&echo.request, status));
             }
             Part::Image(Image { source: Source::Base64 { data, .. }, .. }) => output.push(written::image(&item_id("ig", &output), data)),

@@ -2,7 +2,8 @@
 
 use super::super::canonical::{Effort, Request, Stop};
 use super::super::{Closing, Echo};
-use super::{request_render, tools};
+use super::request_render;
+use super::tools::{self, Reader};
 use crate::kernel::Usage;
 use serde_json::{Map, Value, json};
 
@@ -71,7 +72,7 @@ fn fields(echo: &Echo, id: &str, status: Status<'_>, output: Vec<Value>) -> Map<
     put("store", false.into());
     put("temperature", request.sampling.temperature.clone().map_or_else(|| json!(1.0), Value::from));
     put("text", text(request));
-    put("tool_choice", request.tool_choice.as_ref().map_or_else(|| "auto".into(), |choice| tools::render_choice(choice, request, true)));
+    put("tool_choice", request.tool_choice.as_ref().map_or_else(|| "auto".into(), |choice| tools::render_choice(choice, request, Reader::Caller)));
     put("tools", tools::echo(request).into());
     put("top_p", request.sampling.top_p.clone().map_or_else(|| json!(1.0), Value::from));
     put("truncation", "disabled".into());

@@ -7,7 +7,7 @@
 //!
 //! Thoughts are `reasoning` items. To a caller they go as summaries, whoever thought them, because that is what clients show and send back. Sealed thoughts of
 //! other providers stand in `encrypted_content` with a mark; [`seal`] has the marks for what has no item of its own. Whether a tool failed has no
-//! field here: its result says so.
+//! field here: its result begins with `Error:`.
 
 mod answer;
 mod echo;

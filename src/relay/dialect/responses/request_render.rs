@@ -1,8 +1,10 @@
 //! A request's body, written for an upstream.
 
-use super::super::canonical::{Effort, File, Format, Message, Part, Reasoning, Request, Role, Source, Thought, ToolCall, ToolResult, Unfit, call_id};
+use super::super::canonical::{
+    Effort, File, Format, Message, Part, Reasoning, Request, Role, Source, Thought, ToolCall, ToolResult, Unfit, call_id, tool_name,
+};
 use super::super::{Dialect, Target, data_url};
-use super::tools;
+use super::tools::{self, Reader};
 use serde_json::{Map, Number, Value, json};
 
 /// The longest id of a caller, a cache or a call that OpenAI takes.
@@ -33,10 +35,10 @@ pub fn render_request(request: &Request, target: &Target<'_>) -> Result<Vec<u8>,
     }
     out.insert("input".to_owned(), input.into());
     if !request.tools.is_empty() {
-        out.insert("tools".to_owned(), request.tools.iter().map(|tool| tools::render(tool, target.is_openai)).collect::<Vec<_>>().into());
+        out.insert("tools".to_owned(), request.tools.iter().map(|tool| tools::render(tool, Reader::of(target))).collect::<Vec<_>>().into());
     }
     if let Some(choice) = &request.tool_choice {
-        out.insert("tool_choice".to_owned(), tools::render_choice(choice, request, target.is_openai));
+        out.insert("tool_choice".to_owned(), tools::render_choice(choice, request, Reader::of(target)));
     }
     if let Some(parallel) = request.parallel_tool_calls {
         out.insert("parallel_tool_calls".to_owned(), parallel.into());
@@ -169,22 +171,24 @@ fn render_message(message: &Message, path: &str, target: &Target<'_>, input: &mu
 
 /// OpenAI knows tools that take free text; other servers of this dialect often do not.
 fn render_call(call: &ToolCall, target: &Target<'_>) -> Value {
-    let id = call_id::fit(&call.id, LONGEST_KEY);
+    let (id, name) = (call_id::fit(&call.id, LONGEST_KEY), tool_name::fit(&call.name));
     if call.custom && target.is_openai {
-        json!({"type": "custom_tool_call", "call_id": id, "name": call.name, "input": call.arguments})
+        json!({"type": "custom_tool_call", "call_id": id, "name": name, "input": call.arguments})
     } else {
-        json!({"type": "function_call", "call_id": id, "name": call.name, "arguments": call.as_function()})
+        json!({"type": "function_call", "call_id": id, "name": name, "arguments": call.as_function()})
     }
 }
 
 fn render_result(result: &ToolResult, target: &Target<'_>, path: &str) -> Result<Value, Unfit> {
     let kind = if result.custom && target.is_openai { "custom_tool_call_output" } else { "function_call_output" };
+    let failed = if result.is_error { "Error: " } else { "" };
     let output = match result.parts.as_slice() {
-        [] => "".into(),
-        [Part::Text(text)] => text.text.as_str().into(),
+        [] => failed.trim_end().into(),
+        [Part::Text(text)] => format!("{failed}{}", text.text).into(),
         parts => {
+            let mark = result.is_error.then(|| Ok(json!({"type": "input_text", "text": failed.trim_end()})));
             let parts = parts.iter().enumerate().map(|(at, part)| render_content(part, "input_text", &format!("{path}.content[{at}]")));
-            Value::Array(parts.collect::<Result<_, _>>()?)
+            Value::Array(mark.into_iter().chain(parts).collect::<Result<_, _>>()?)
         }
     };
     Ok(json!({"type": kind, "call_id": call_id::fit(&result.call_id, LONGEST_KEY), "output": output}))

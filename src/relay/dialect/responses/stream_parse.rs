@@ -59,6 +59,9 @@ struct Open {
     paragraph: u64,
 }
 
+/// More parts than any model has open at once.
+const MOST_OPEN: usize = 1_024;
+
 /// Reads a stream.
 #[derive(Default)]
 pub struct StreamParser {
@@ -116,6 +119,9 @@ impl StreamParser {
             "response.failed" | "error" => return Err(Broken::Upstream(data.to_owned())),
             "keepalive" | "ping" => out.push(Event::Ping),
             _ => {}
+        }
+        if self.open.len().max(self.reasoning.len()) > MOST_OPEN {
+            return Err(Broken::Garbage("too many open items".to_owned()));
         }
         Ok(())
     }

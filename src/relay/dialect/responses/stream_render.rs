@@ -9,7 +9,7 @@ use super::seal::Seal;
 use super::written::{self, Called, Seen};
 use bytes::{BufMut, BytesMut};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// An item of the answer.
 enum Item {
@@ -21,16 +21,6 @@ enum Item {
     Call(Called),
     /// It is complete.
     Done(Value),
-}
-
-impl Item {
-    fn id(&self) -> &str {
-        match self {
-            Item::Message { id, .. } | Item::Reasoning { id, .. } => id,
-            Item::Call(called) => &called.id,
-            Item::Done(value) => value["id"].as_str().unwrap_or_default(),
-        }
-    }
 }
 
 struct Words {
@@ -59,13 +49,15 @@ pub struct StreamRenderer {
     sequence: u64,
     items: Vec<Item>,
     places: HashMap<usize, Place>,
+    /// The ids of items that the upstream gave: each may stand once.
+    ids: HashSet<String>,
     stop: Option<Stop>,
 }
 
 impl StreamRenderer {
     /// For the caller of `echo`.
     pub fn new(echo: Echo) -> Self {
-        Self { echo, id: None, sequence: 0, items: Vec::new(), places: HashMap::new(), stop: None }
+        Self { echo, id: None, sequence: 0, items: Vec::new(), places: HashMap::new(), ids: HashSet::new(), stop: None }
     }
 
     /// Writes what a step of the answer means.
@@ -129,7 +121,7 @@ impl StreamRenderer {
             Opening::Text => self.open_words(index, false, out),
             Opening::Refusal => self.open_words(index, true, out),
             Opening::Thought { id, redacted, .. } => {
-                let id = id.filter(|id| !self.items.iter().any(|item| item.id() == id)).unwrap_or_else(|| self.item_id("rs"));
+                let id = id.filter(|id| self.ids.insert(id.clone())).unwrap_or_else(|| self.item_id("rs"));
                 let item = self.add(index, Item::Reasoning { id: id.clone(), text: String::new(), seal: redacted.map(Seal::Redacted) }, out);
                 emit_item(&mut self.sequence, "response.output_item.added", item, &written::reasoning(&id, "", None), out);
             }
@@ -137,6 +129,7 @@ impl StreamRenderer {
                 if let Some(signature) = signature {
                     self.sealed_call(signature, out);
                 }
+                let name = self.echo.request.own_name(&name).to_owned();
                 let seen = Seen::of(&self.echo.request, &name, custom);
                 let called = Called { seen, id: self.item_id(seen.prefix()), call_id: id, name, arguments: String::new() };
                 let shown = called.item(&self.echo.request, "in_progress");

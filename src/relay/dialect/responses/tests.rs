@@ -152,6 +152,19 @@ fn thoughts_of_others_stay_behind_and_openai_wants_its_seal_on_them() {
 }
 
 #[test]
+fn a_failed_tool_says_so_in_words() {
+    let output = |parts: Vec<Part>| {
+        let result = ToolResult { call_id: "c".to_owned(), name: None, parts, is_error: true, custom: false, cache: None };
+        let messages = vec![Message { role: Role::User, parts: vec![Part::ToolResult(result)] }];
+        rendered(&Request { messages, ..Request::default() }, true)["input"][0]["output"].clone()
+    };
+    assert_eq!(output(vec![]), "Error:");
+    assert_eq!(output(vec![Part::Text("no".into())]), "Error: no");
+    let texts = ["Error:", "a", "b"].map(|text| json!({"type": "input_text", "text": text}));
+    assert_eq!(output(vec![Part::Text("a".into()), Part::Text("b".into())]), json!(texts));
+}
+
+#[test]
 fn what_responses_cannot_say_is_named() {
     let stop = Request { stop: vec!["x".to_owned()], ..Request::default() };
     assert_eq!(render_request(&stop, &target(true)).unwrap_err().field, "stop");

@@ -1,21 +1,22 @@
 //! Tools and the choice among them, read and written. In Responses a tool's fields stand flat beside its `type`.
 
-use super::super::canonical::{Alias, Choice, Request, Tool, ToolKind, Unfit};
-use super::super::custom;
+use super::super::canonical::{Alias, Choice, Request, Tool, ToolKind, Unfit, tool_name};
 use super::super::fields::Fields;
+use super::super::{Target, custom};
 use super::local_shell;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 /// Tools that the provider runs by itself.
 const HOSTED: [&str; 6] = ["web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "image_generation", "tool_search"];
-/// What the strictest dialect allows for a name.
-const LONGEST_NAME: usize = 64;
+
+/// More tools than any model can choose among; OpenAI takes 128.
+const MOST: usize = 4_096;
 
 /// Reads `tools` into the request.
 ///
 /// # Errors
-/// When a tool is malformed, or is a hosted one and nothing else is offered.
+/// When a tool is malformed, or is a hosted one and nothing else is offered, or when there are too many.
 pub(super) fn parse(items: Vec<Fields>, request: &mut Request) -> Result<(), Unfit> {
     let mut hosted = None;
     for mut fields in items {
@@ -24,6 +25,9 @@ pub(super) fn parse(items: Vec<Fields>, request: &mut Request) -> Result<(), Unf
             "namespace" => parse_namespace(fields, request)?,
             kind if HOSTED.contains(&kind) => hosted = hosted.or(Some(fields.path("type"))),
             kind => request.tools.push(parse_tool(kind, fields)?),
+        }
+        if request.tools.len() > MOST {
+            return Err(Unfit::new("tools", format!("'tools' must have at most {MOST} tools.")));
         }
     }
     match hosted {
@@ -75,26 +79,40 @@ fn parse_namespace(mut fields: Fields, request: &mut Request) -> Result<(), Unfi
     fields.finish()
 }
 
-/// One name for a group and a tool in it. What gets too long is cut, and told apart by a piece of its hash.
+/// One name for a group and a tool in it.
 pub(super) fn joined(namespace: &str, own: &str) -> String {
     let glue = if namespace.ends_with("__") { "" } else { "__" };
-    let name = format!("{namespace}{glue}{own}");
-    if name.len() <= LONGEST_NAME {
-        return name;
-    }
-    let mark = data_encoding::HEXLOWER.encode(&Sha256::digest(name.as_bytes())[..4]);
-    let kept = name.chars().scan(0, |length, letter| {
-        *length += letter.len_utf8();
-        (*length < LONGEST_NAME - mark.len()).then_some(letter)
-    });
-    format!("{}_{mark}", kept.collect::<String>())
+    format!("{namespace}{glue}{own}")
 }
 
-/// A tool as a request or an answer has it. `knows_custom`: whoever reads it knows tools that take free text.
-pub(super) fn render(tool: &Tool, knows_custom: bool) -> Value {
-    if let (ToolKind::Custom { format }, false) = (&tool.kind, knows_custom) {
+/// Who reads what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// The caller, in the answer.
+    Caller,
+    /// OpenAI.
+    OpenAi,
+    /// Another server of this dialect, which may not know tools that take free text.
+    Other,
+}
+
+impl Reader {
+    /// By what the upstream is.
+    pub(super) const fn of(target: &Target<'_>) -> Self {
+        if target.is_openai { Reader::OpenAi } else { Reader::Other }
+    }
+
+    /// The name of a tool: providers take short ones only.
+    pub(super) fn name(self, name: &str) -> Cow<'_, str> {
+        if self == Reader::Caller { Cow::Borrowed(name) } else { tool_name::fit(name) }
+    }
+}
+
+/// A tool as a request or an answer has it.
+pub(super) fn render(tool: &Tool, reader: Reader) -> Value {
+    if let (ToolKind::Custom { format }, Reader::Other) = (&tool.kind, reader) {
         let kind = ToolKind::Function { parameters: Some(custom::schema(format.as_ref())), strict: None };
-        return render(&Tool { kind, ..tool.clone() }, true);
+        return render(&Tool { kind, ..tool.clone() }, Reader::OpenAi);
     }
     if local_shell::stands_for(tool) {
         return json!({"type": "local_shell"});
@@ -102,7 +120,7 @@ pub(super) fn render(tool: &Tool, knows_custom: bool) -> Value {
     let mut out = Map::new();
     let kind = if matches!(tool.kind, ToolKind::Function { .. }) { "function" } else { "custom" };
     out.insert("type".to_owned(), kind.into());
-    out.insert("name".to_owned(), tool.name.clone().into());
+    out.insert("name".to_owned(), reader.name(&tool.name).into());
     if let Some(description) = &tool.description {
         out.insert("description".to_owned(), description.clone().into());
     }
@@ -132,10 +150,10 @@ pub(super) fn echo(request: &Request) -> Vec<Value> {
     let mut out: Vec<Value> = Vec::with_capacity(request.tools.len());
     for tool in &request.tools {
         let Some(alias) = request.alias(&tool.name) else {
-            out.push(render(tool, true));
+            out.push(render(tool, Reader::Caller));
             continue;
         };
-        let own = render(&Tool { name: alias.own.clone(), ..tool.clone() }, true);
+        let own = render(&Tool { name: alias.own.clone(), ..tool.clone() }, Reader::Caller);
         let group = out.iter_mut().find(|item| item["type"] == "namespace" && item["name"] == alias.namespace.as_str());
         match group.and_then(|group| group["tools"].as_array_mut()) {
             Some(tools) => tools.push(own),
@@ -189,10 +207,10 @@ pub(super) fn parse_choice(value: Value, path: &str) -> Result<Choice, Unfit> {
 }
 
 /// `tool_choice` as a request or an answer has it.
-pub(super) fn render_choice(choice: &Choice, request: &Request, knows_custom: bool) -> Value {
+pub(super) fn render_choice(choice: &Choice, request: &Request, reader: Reader) -> Value {
     let named = |name: &str| {
-        let kind = if knows_custom && request.is_custom(name) { "custom" } else { "function" };
-        json!({"type": kind, "name": name})
+        let kind = if reader != Reader::Other && request.is_custom(name) { "custom" } else { "function" };
+        json!({"type": kind, "name": reader.name(name)})
     };
     match choice {
         Choice::Auto => "auto".into(),
