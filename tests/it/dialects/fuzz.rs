@@ -2,7 +2,7 @@
 
 use super::{echo, events, golden, target};
 use farebox::relay::dialect::canonical::{Event, Request};
-use farebox::relay::dialect::{self, Closing, Dialect, StreamParser, messages};
+use farebox::relay::dialect::{self, Closing, Dialect, StreamParser, embed, messages};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -27,6 +27,9 @@ fn request(bytes: &[u8]) {
         }
     }
     let _ = messages::parse_count(bytes);
+    for body in [embed::gemini_to_openai(bytes, "m"), embed::openai_to_gemini(bytes, "m")].into_iter().flatten() {
+        must_be_bounded(bytes.len(), body.len());
+    }
 }
 
 /// Everything that an upstream's bytes may come to.
@@ -36,6 +39,12 @@ fn answer(bytes: &[u8]) {
         for to in Dialect::ALL {
             must_be_bounded(bytes.len(), dialect::render_answer(to, &answer, &echo(Request::default()), &Closing::default()).len());
         }
+    }
+    let asked = br#"{"input":"a","encoding_format":"base64"}"#;
+    let embeddings =
+        [embed::openai_answer_to_gemini(bytes, true), embed::openai_answer_to_gemini(bytes, false), embed::gemini_answer_to_openai(bytes, asked, "m")];
+    for body in embeddings.into_iter().flatten() {
+        must_be_bounded(bytes.len(), body.len());
     }
 }
 
@@ -107,9 +116,18 @@ fn apply(bytes: &mut Vec<u8>, at: f64, damage: &Damage) {
     }
 }
 
+/// Requests for embeddings and answers with some, of both dialects.
+const EMBEDDINGS: [&str; 4] = [
+    r#"{"input":["a","b"],"dimensions":8,"encoding_format":"base64","user":"u"}"#,
+    r#"{"requests":[{"model":"models/m","content":{"parts":[{"text":"a"}]},"outputDimensionality":8}]}"#,
+    r#"{"object":"list","data":[{"index":0,"embedding":[0.5,-1e-9]},{"index":1,"embedding":"AACAPwAAAEA="}],"usage":{"prompt_tokens":7,"total_tokens":7}}"#,
+    r#"{"embeddings":[{"values":[0.5,-1e-9]}],"usageMetadata":{"promptTokenCount":7}}"#,
+];
+
 #[test]
 fn damaged_bodies_are_refused_or_understood() {
-    let inputs: Vec<Vec<u8>> = golden::inputs().into_iter().map(|(_, _, text)| text.into_bytes()).collect();
+    let inputs = golden::inputs().into_iter().map(|(_, _, text)| text).chain(EMBEDDINGS.map(str::to_owned));
+    let inputs: Vec<Vec<u8>> = inputs.map(String::into_bytes).collect();
     let damaged = (proptest::sample::select(inputs), vec((0.0..1.0, damage()), 1..4)).prop_map(|(mut bytes, damages)| {
         damages.iter().for_each(|(at, damage)| apply(&mut bytes, *at, damage));
         bytes

@@ -25,22 +25,33 @@ pub(super) struct Says {
     pub(super) audio: bool,
     /// Documents at an address and of plain text.
     pub(super) all_files: bool,
-    /// Pictures in a tool's result, and that it failed.
-    pub(super) rich_results: bool,
+    /// Several texts in a tool's result.
+    pub(super) long_results: bool,
+    /// Pictures in a tool's result.
+    pub(super) shown_results: bool,
+    /// That a tool failed.
+    pub(super) failed_results: bool,
     pub(super) custom_tools: bool,
     /// A choice among some of the tools.
     pub(super) among: bool,
     /// Parallel calls allowed in so many words, and not only forbidden.
     pub(super) parallel: bool,
+    /// Parallel calls forbidden.
+    pub(super) serial: bool,
     pub(super) refusals: bool,
-    /// Penalties and a seed; the others have `top_k`.
+    /// Penalties and a seed.
     pub(super) penalties: bool,
+    pub(super) top_k: bool,
+    /// Texts that end an answer.
+    pub(super) stops: bool,
+    /// Who asks.
+    pub(super) users: bool,
     /// JSON mode; names, descriptions and strictness of schemas.
     pub(super) named_formats: bool,
-    /// Effort in words; the others have budgets too.
-    pub(super) effort_only: bool,
     /// Thoughts go back to the upstream in a request.
     pub(super) thoughts_in_requests: bool,
+    /// Withheld thoughts, too.
+    pub(super) redacted_in_requests: bool,
     /// Several texts in an answer.
     pub(super) many_texts: bool,
     /// Thoughts in an answer that are summaries or have an id.
@@ -57,27 +68,36 @@ impl Says {
     pub(super) const fn of(dialect: Dialect) -> Self {
         let is_chat = matches!(dialect, Dialect::Chat);
         let is_messages = matches!(dialect, Dialect::Messages);
+        let is_responses = matches!(dialect, Dialect::Responses);
+        let is_gemini = matches!(dialect, Dialect::Gemini);
+        let is_openai = is_chat || is_responses;
         Self {
             dialect,
-            developer: is_chat,
+            developer: is_openai,
             cache: is_messages,
-            detail: is_chat,
-            audio: is_chat,
+            detail: is_openai,
+            audio: is_chat || is_gemini,
             all_files: is_messages,
-            rich_results: is_messages,
-            custom_tools: is_chat,
-            among: is_chat,
-            parallel: is_chat,
-            refusals: is_chat,
-            penalties: is_chat,
-            named_formats: is_chat,
-            effort_only: is_chat,
-            thoughts_in_requests: is_messages,
-            many_texts: is_messages,
-            thought_ids: is_chat,
+            long_results: !is_gemini,
+            shown_results: is_messages || is_responses,
+            failed_results: is_messages || is_gemini,
+            custom_tools: is_openai,
+            among: is_openai,
+            parallel: is_openai,
+            serial: !is_gemini,
+            refusals: is_openai,
+            penalties: is_chat || is_gemini,
+            top_k: is_messages || is_gemini,
+            stops: !is_responses,
+            users: !is_gemini,
+            named_formats: is_openai,
+            thoughts_in_requests: !is_chat,
+            redacted_in_requests: is_messages,
+            many_texts: is_messages || is_responses,
+            thought_ids: is_openai,
             sequences: is_messages,
             cache_writes: is_messages,
-            reasoning_tokens: is_chat,
+            reasoning_tokens: !is_messages,
         }
     }
 }
@@ -131,13 +151,13 @@ fn user_part(says: Says) -> BoxedStrategy<Part> {
 }
 
 /// A thought that a provider of the dialect sealed.
-fn thought(says: Says, of: Vec<Dialect>) -> BoxedStrategy<Part> {
+fn thought(says: Says, of: Vec<Dialect>, redacted_too: bool) -> BoxedStrategy<Part> {
     let seal = (proptest::sample::select(of), "[A-Za-z0-9+/=]{1,12}").prop_map(|(of, value)| Signature { of, value });
     let sealed = (words(), seal.clone()).prop_map(|(text, seal)| Thought { text, signature: Some(seal), ..Thought::default() });
     let redacted = base64().prop_map(|data| Thought { redacted: Some(data), ..Thought::default() });
     let summed =
         (words(), seal, option::of(name())).prop_map(|(text, seal, id)| Thought { id, text, summary: true, signature: Some(seal), ..Thought::default() });
-    let known = prop_oneof![3 => sealed, 1 => redacted];
+    let known = if redacted_too { prop_oneof![3 => sealed, 1 => redacted].boxed() } else { sealed.boxed() };
     if says.thought_ids { prop_oneof![3 => known, 1 => summed].prop_map(Part::Thought).boxed() } else { known.prop_map(Part::Thought).boxed() }
 }
 
@@ -153,9 +173,10 @@ fn call(says: Says) -> impl Strategy<Value = ToolCall> {
 }
 
 fn result(says: Says) -> impl Strategy<Value = ToolResult> {
-    let part = if says.rich_results { prop_oneof![3 => text(says), 1 => image(says)].boxed() } else { text(says).boxed() };
-    let is_error = if says.rich_results { any::<bool>().boxed() } else { Just(false).boxed() };
-    (vec(part, 1..3), is_error, cache(says)).prop_map(|(parts, is_error, cache)| ToolResult {
+    let part = if says.shown_results { prop_oneof![3 => text(says), 1 => image(says)].boxed() } else { text(says).boxed() };
+    let is_error = if says.failed_results { any::<bool>().boxed() } else { Just(false).boxed() };
+    let most = if says.long_results { 3 } else { 2 };
+    (vec(part, 1..most), is_error, cache(says)).prop_map(|(parts, is_error, cache)| ToolResult {
         call_id: String::new(),
         name: None,
         parts,
@@ -167,7 +188,8 @@ fn result(says: Says) -> impl Strategy<Value = ToolResult> {
 
 /// What the user says, perhaps an instruction, and what the model does then, with the results of its calls.
 fn exchange(says: Says) -> impl Strategy<Value = Vec<Message>> {
-    let thoughts = if says.thoughts_in_requests { vec(thought(says, vec![says.dialect]), 0..2).boxed() } else { Just(Vec::new()).boxed() };
+    let thoughts =
+        if says.thoughts_in_requests { vec(thought(says, vec![says.dialect], says.redacted_in_requests), 0..2).boxed() } else { Just(Vec::new()).boxed() };
     let spoken = only(true, text(says));
     let refusal = only(says.refusals, words().prop_map(Part::Refusal));
     let instruction = only(
@@ -247,7 +269,7 @@ fn sampling(says: Says) -> impl Strategy<Value = Sampling> {
         Sampling {
             temperature,
             top_p: None,
-            top_k: top_k.filter(|_| !says.penalties),
+            top_k: top_k.filter(|_| says.top_k),
             frequency_penalty: penalties(frequency),
             presence_penalty: penalties(presence),
             seed: penalties(seed),
@@ -267,9 +289,24 @@ fn format(says: Says) -> BoxedStrategy<Option<Format>> {
 
 fn reasoning(says: Says) -> BoxedStrategy<Option<Reasoning>> {
     let auto = Some("auto".to_owned());
-    if says.effort_only {
+    match says.dialect {
         // The model of the tests does not reason, so that hints on sampling stay: see `super::target`.
-        return Just(None).boxed();
+        Dialect::Chat => return Just(None).boxed(),
+        Dialect::Responses => {
+            let effort = prop_oneof![Just(Effort::Minimal), Just(Effort::Low), Just(Effort::Medium), Just(Effort::High), Just(Effort::Max)];
+            let summary = option::of(prop_oneof![Just("auto".to_owned()), Just("detailed".to_owned())]);
+            let said = (effort, summary).prop_map(|(effort, summary)| Reasoning { effort: Some(effort), summary, sealed: true, ..Reasoning::default() });
+            return option::of(said).boxed();
+        }
+        Dialect::Gemini => {
+            let budget = prop_oneof![(128_u64..30_000).prop_map(Some), Just(None)];
+            let said = (budget, any::<bool>()).prop_map(move |(budget, shown)| {
+                let summary = auto.clone().filter(|_| shown);
+                Reasoning { budget, dynamic: budget.is_none(), summary, ..Reasoning::default() }
+            });
+            return option::of(said).boxed();
+        }
+        Dialect::Messages => {}
     }
     let budget = (1_024_u64..4_000).prop_map({
         let summary = auto.clone();
@@ -294,17 +331,18 @@ pub(super) fn request(says: Says) -> impl Strategy<Value = Request> {
     let developer = if says.developer { any::<bool>().boxed() } else { Just(false).boxed() };
     let instruction = (developer, words(), cache(says)).prop_map(|(developer, text, cache)| Instruction { developer, text: Text { text, cache } });
     let asked = tools(says).prop_flat_map(move |tools| {
-        let parallel = only(!tools.is_empty(), if says.parallel { any::<bool>().boxed() } else { Just(false).boxed() });
+        let parallel = only(says.serial && !tools.is_empty(), if says.parallel { any::<bool>().boxed() } else { Just(false).boxed() });
         (choice(says, tools.len()), parallel, Just(tools))
     });
-    let shape = (format(says), reasoning(says), sampling(says), vec("[a-z]{1,4}", 0..4), 8_000_u64..9_000, any::<bool>(), option::of(name()));
-    (vec(instruction, 0..3), conversation(says), asked, shape).prop_map(|(instructions, messages, (choice, parallel, tools), shape)| {
+    let stops = if says.stops { vec("[a-z]{1,4}", 0..4).boxed() } else { Just(Vec::new()).boxed() };
+    let shape = (format(says), reasoning(says), sampling(says), stops, 8_000_u64..9_000, any::<bool>(), only(says.users, name()));
+    (vec(instruction, 0..3), conversation(says), asked, shape).prop_map(move |(instructions, messages, (choice, parallel, tools), shape)| {
         let (format, reasoning, sampling, stop, cap, stream, user) = shape;
         // To think by a budget, the thoughts before the calls of the turn must be there.
         let is_cut = goes_on_without_thoughts(&messages);
         let reasoning = reasoning.filter(|reasoning| !is_cut || reasoning.budget.is_none());
-        // A model that thinks takes neither hints on sampling nor an order to call a tool.
-        let thinks = reasoning.as_ref().is_some_and(|reasoning| reasoning.budget != Some(0));
+        // A model of Anthropic's that thinks takes neither hints on sampling nor an order to call a tool.
+        let thinks = says.dialect == Dialect::Messages && reasoning.as_ref().is_some_and(|reasoning| reasoning.budget != Some(0));
         let choice = choice.filter(|choice| !thinks || matches!(choice, Choice::Auto | Choice::None));
         Request {
             model: "public-model".to_owned(),
@@ -352,7 +390,7 @@ pub(super) fn answer(says: Says, of: Vec<Dialect>) -> impl Strategy<Value = Answ
     let texts = if says.many_texts { vec(text(Says { cache: false, ..says }), 0..3).boxed() } else { vec(text(says), 0..2).boxed() };
     let refusal = only(says.refusals, words().prop_map(Part::Refusal));
     let calls = vec(call(Says { cache: false, ..says }), 0..3);
-    (vec(thought(says, of), 0..3), texts, refusal, calls, usage(says), name()).prop_flat_map(move |(thoughts, texts, refusal, calls, usage, id)| {
+    (vec(thought(says, of, true), 0..3), texts, refusal, calls, usage(says), name()).prop_flat_map(move |(thoughts, texts, refusal, calls, usage, id)| {
         let (has_calls, has_refusal) = (!calls.is_empty(), refusal.is_some());
         let calls = calls.into_iter().enumerate().map(|(at, call)| Part::ToolCall(ToolCall { id: format!("call_{at}"), ..call }));
         let parts: Vec<Part> = thoughts.into_iter().chain(texts).chain(refusal).chain(calls).collect();

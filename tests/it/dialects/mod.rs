@@ -11,7 +11,7 @@ use farebox::relay::dialect::{Dialect, Echo, Target};
 use std::sync::Arc;
 
 /// The dialects under test.
-const DIALECTS: [Dialect; 2] = [Dialect::Chat, Dialect::Messages];
+const DIALECTS: [Dialect; 4] = Dialect::ALL;
 
 /// An upstream of each dialect.
 fn target(dialect: Dialect, request: &Request) -> Target<'static> {
