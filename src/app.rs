@@ -236,11 +236,11 @@ fn install_tls() {
 fn relay_config(config: &Config, public_url: &PublicUrl) -> RelayConfig {
     RelayConfig {
         body_limit: config.body_limit,
+        response_cache: config.response_cache,
         attempts: config.upstream.attempts,
         total_timeout: config.upstream.total,
         first_byte_timeout: config.upstream.first_byte,
         idle_timeout: config.upstream.idle,
-        cache_bytes: config.response_cache_bytes,
         checkpoint_every: CHECKPOINT_EVERY,
         top_up_url: public_url.link("/account"),
     }

@@ -48,8 +48,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// The largest request body, in bytes.
     pub body_limit: usize,
-    /// How many bytes of answers are kept in memory for identical requests, for models that allow it.
-    pub response_cache_bytes: u64,
+    /// How many bytes of answers are kept for identical requests.
+    pub response_cache: u64,
     /// How long a shutdown waits for streams to end.
     pub drain: Duration,
     /// How long the relay waits for an upstream.
@@ -122,7 +122,7 @@ impl Config {
             redis_url: redis_url(&mut reader),
             mail: mail::read(&mut reader, &data_dir),
             body_limit: body_limit(&mut reader),
-            response_cache_bytes: reader.number("RESPONSE_CACHE_MB", 64, 0..=65_536) * 1024 * 1024,
+            response_cache: response_cache(&mut reader),
             drain: Duration::from_secs(reader.number("DRAIN_SECONDS", 30, 0..=3600)),
             upstream: UpstreamTimeouts {
                 connect: Duration::from_millis(reader.number("UPSTREAM_CONNECT_TIMEOUT_MS", 5_000, TIMEOUT_MS)),
@@ -188,6 +188,11 @@ fn body_limit(reader: &mut Reader) -> usize {
     let limit = reader
         .parse_with("BODY_LIMIT", "a size between 1KiB and 1GiB, such as 32MiB or 33554432", |text| size(text).filter(|bytes| BODY_LIMITS.contains(bytes)));
     to_usize(limit.unwrap_or(32 * MIB))
+}
+
+fn response_cache(reader: &mut Reader) -> u64 {
+    let bytes = reader.parse_with("RESPONSE_CACHE", "a size up to 64GiB, such as 64MiB or 0", |text| size(text).filter(|bytes| *bytes <= 64 * GIB));
+    bytes.unwrap_or(64 * MIB)
 }
 
 /// A size: bytes, or a number with the unit KiB, MiB or GiB.

@@ -23,7 +23,7 @@ fn no_setting_is_needed() {
     assert_eq!(config.public_url.as_str(), "http://127.0.0.1:3000");
     assert_eq!(config.database.url.reveal(), "sqlite://data/farebox.db");
     assert_eq!((config.database.engine, config.database.durability), (Engine::Sqlite, Durability::Crash));
-    assert_eq!(config.body_limit, 33_554_432);
+    assert_eq!((config.body_limit, config.response_cache), (33_554_432, 67_108_864));
     assert_eq!(config.drain, Duration::from_secs(30));
     assert_eq!(config.log, LogConfig { format: LogFormat::Text, filter: "info".into() });
     assert!(matches!(&config.app_secret, AppSecretSource::File(path) if path.ends_with("data/app_secret")));
@@ -96,6 +96,7 @@ fn good_values_arrive() {
     let config = config(&[
         ("LISTEN", "0.0.0.0:8080"),
         ("BODY_LIMIT", "512KiB"),
+        ("RESPONSE_CACHE", "0"),
         ("DATA_DIR", "/var/lib/farebox/"),
         ("SQLITE_SYNCHRONOUS", "FULL"),
         ("SMTP_HOST", "mail.example.com"),
@@ -108,7 +109,7 @@ fn good_values_arrive() {
     ])
     .unwrap();
     assert_eq!(config.public_url.link("/reset"), "http://127.0.0.1:8080/reset");
-    assert_eq!(config.body_limit, 524_288);
+    assert_eq!((config.body_limit, config.response_cache), (524_288, 0));
     assert_eq!(config.database.url.reveal(), "sqlite:///var/lib/farebox/farebox.db");
     assert_eq!(config.database.durability, Durability::PowerLoss);
     let Delivery::Smtp(smtp) = &config.mail.delivery else { panic!("{:?}", config.mail) };

@@ -59,6 +59,8 @@ pub const COST: HeaderName = HeaderName::from_static("x-farebox-cost-usd");
 pub struct RelayConfig {
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// How many bytes of answers are kept for identical requests.
+    pub response_cache: u64,
     /// How many times a request is sent to upstreams before it fails.
     pub attempts: usize,
     /// After so long no further upstream is tried.
@@ -111,7 +113,7 @@ pub struct Relay(Arc<Inner>);
 pub struct Inner {
     parts: RelayParts,
     /// Answers that are kept for identical requests.
-    cache: cache::ResponseCache,
+    pub cache: cache::ResponseCache,
     /// Whose turn it is to have tokens counted for nothing.
     counting: tokio::sync::Semaphore,
 }
@@ -133,7 +135,7 @@ impl Deref for Inner {
 impl Relay {
     /// A relay of these parts.
     pub fn new(parts: RelayParts) -> Self {
-        let cache = cache::ResponseCache::new(parts.config.cache_bytes);
+        let cache = cache::ResponseCache::new(parts.config.response_cache);
         Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1) }))
     }
 }

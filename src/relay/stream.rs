@@ -177,15 +177,16 @@ impl StreamBody {
     }
 
     /// Whether the upstream ignores the output cap, as one does whose stream never ends, or the cost has reached what is held. An event is usually a
-    /// token, but may be less: only when there are more events than tokens may come is the text counted.
+    /// token, and a token has seldom less than two bytes: only when there is more of either than tokens may come is the text counted.
     fn is_beyond_cap(&mut self) -> bool {
-        if self.flow.events() < self.review_at && (self.flow.text_len() as u64) / 64 < self.review_at {
+        let most = self.flow.events().max(self.flow.text_len() as u64 / 2);
+        if most < self.review_at {
             return false;
         }
         let Some(charge) = &self.charge else { return false };
         let (model, cap) = (&charge.call.envelope.model, charge.output_cap);
         let counted = self.flow.count_text(model);
-        self.review_at = self.flow.events().max(self.flow.text_len() as u64 / 64) + cap.saturating_sub(counted).max(CAP_GRACE);
+        self.review_at = most + cap.saturating_sub(counted).max(CAP_GRACE);
         counted > cap.saturating_add(cap / 10).saturating_add(CAP_GRACE)
     }
 

@@ -121,7 +121,7 @@ fn is_cold(fields: &Fields<'_>) -> bool {
     };
     let of_gemini = || {
         let config = fields.get("generationConfig").or_else(|| fields.get("generation_config"))?;
-        self::fields(config.get().as_bytes())?.get("temperature").map(|raw| zero(raw))
+        self::fields(config.get().as_bytes())?.get("temperature").copied().map(zero)
     };
     fields.get("temperature").map_or_else(|| of_gemini().unwrap_or(false), |raw| zero(raw))
 }

@@ -139,7 +139,7 @@ fn numbered(n: usize) -> CacheKey {
 
 #[test]
 fn an_answer_is_kept_for_its_time() {
-    let cache = ResponseCache::new(64 * 1024 * 1024);
+    let cache = ResponseCache::new(64 << 20);
     assert_eq!(cache.look(&numbered(1), 1_000, 500), None);
     cache.keep(numbered(1), kept(10, 1_000));
     assert_eq!(cache.look(&numbered(1), 1_499, 500).as_deref(), Some(&kept(10, 1_000)));

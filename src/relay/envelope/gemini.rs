@@ -50,7 +50,8 @@ fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError>
     let searching =
         tools.is_some_and(|tools| ["googleSearch", "google_search"].iter().any(|name| memmem::find(tools.get().as_bytes(), name.as_bytes()).is_some()));
     let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
-    let mut read = reader.ranges(&["systemInstruction", "system_instruction", "tools", "generationConfig", "generation_config"])?;
+    let mut read = reader.ranges(&["systemInstruction", "system_instruction"])?;
+    let definitions = reader.ranges(&["tools", "generationConfig", "generation_config"])?;
     read.insert(0, turns.clone());
     Ok(Envelope {
         stream,
@@ -61,7 +62,7 @@ fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError>
         turns: count(&text[turns.clone()]),
         needs: Needs { tools: tools.is_some(), vision: media_parts > 0, json_schema: config.schema },
         searches: if searching { SEARCHES } else { 0 },
-        spans: Spans { texts: read, turns, caps: config.caps, cap_home: Some(config.home), start, ..Spans::default() },
+        spans: Spans { texts: read, definitions, turns, caps: config.caps, cap_home: Some(config.home), start, ..Spans::default() },
         ..Envelope::new(Operation::Generate(Dialect::Gemini), model.to_owned())
     })
 }

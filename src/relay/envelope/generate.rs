@@ -43,8 +43,6 @@ pub(super) fn chat(text: &str) -> Result<Envelope, ApiError> {
     let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
     let start = start_of(text);
     let field = cap_field(&model);
-    let mut definitions = reader.ranges(&["tools", "functions", "response_format"])?;
-    definitions.insert(0, turns.clone());
     Ok(Envelope {
         stream: reader.flag("stream")?,
         output_cap,
@@ -58,7 +56,8 @@ pub(super) fn chat(text: &str) -> Result<Envelope, ApiError> {
         searches: if reader.get("web_search_options")?.is_some() { SEARCHES } else { 0 },
         spans: Spans {
             model: Some(model_at),
-            texts: definitions,
+            texts: vec![turns.clone()],
+            definitions: reader.ranges(&["tools", "functions", "response_format"])?,
             turns,
             instructions: None,
             caps,
@@ -109,8 +108,9 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
     let searches = tools.map_or(Ok(0), |raw| hosted_tools(&reader, raw))?;
     let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
     let start = start_of(text);
-    let mut read = reader.ranges(&["instructions", "tools", "text"])?;
+    let mut read = reader.ranges(&["instructions"])?;
     read.insert(0, turns.clone());
+    let definitions = reader.ranges(&["tools", "text"])?;
     Ok(Envelope {
         stream: reader.flag("stream")?,
         output_cap,
@@ -124,6 +124,7 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
         spans: Spans {
             model: Some(model_at),
             texts: read,
+            definitions,
             turns,
             instructions: reader.get("instructions")?.map(|raw| reader.range(raw)),
             caps,
@@ -152,8 +153,9 @@ pub(super) fn messages(text: &str, is_count: bool) -> Result<Envelope, ApiError>
     let searches = tools.map_or(Ok(0), |raw| hosted_tools(&reader, raw))?;
     let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
     let start = start_of(text);
-    let mut read = reader.ranges(&["system", "tools", "output_config", "output_format"])?;
+    let mut read = reader.ranges(&["system"])?;
     read.insert(0, turns.clone());
+    let definitions = reader.ranges(&["tools", "output_config", "output_format"])?;
     let user = reader.inside("metadata", "metadata.", &[])?.map(|metadata| metadata.get("user_id")).transpose()?.flatten();
     let schema = reader.get("output_config")?.or(reader.get("output_format")?);
     Ok(Envelope {
@@ -169,6 +171,7 @@ pub(super) fn messages(text: &str, is_count: bool) -> Result<Envelope, ApiError>
         spans: Spans {
             model: Some(model_at),
             texts: read,
+            definitions,
             turns,
             instructions: reader.get("system")?.map(|raw| reader.range(raw)),
             caps,

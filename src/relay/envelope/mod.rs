@@ -78,8 +78,10 @@ pub struct Wanted {
 struct Spans {
     /// The value of `model`; none when it is in the address, or the body is a form.
     model: Option<Range<usize>>,
-    /// What the model reads: conversation, instructions, definitions of tools.
+    /// What the model reads: conversation, instructions.
     texts: Vec<Range<usize>>,
+    /// What it reads as it is written: definitions of tools, the form of the answer.
+    definitions: Vec<Range<usize>>,
     /// The conversation.
     turns: Range<usize>,
     /// What stands over it, where that has a field of its own.
@@ -170,7 +172,10 @@ impl Envelope {
     pub fn texts<'b>(&'b self, body: &'b [u8]) -> Vec<Cow<'b, str>> {
         match &self.spans.form {
             Some(form) => form.texts().map(Cow::Borrowed).collect(),
-            None => self.spans.texts.iter().flat_map(|range| texts::strings(&body[range.clone()])).collect(),
+            None => {
+                let definitions = self.spans.definitions.iter().map(|range| String::from_utf8_lossy(&body[range.clone()]));
+                self.spans.texts.iter().flat_map(|range| texts::strings(&body[range.clone()])).chain(definitions).collect()
+            }
         }
     }
 
@@ -178,6 +183,7 @@ impl Envelope {
     fn moved_by(mut self, offset: usize) -> Self {
         let moved = |range: &mut Range<usize>| *range = range.start + offset..range.end + offset;
         self.spans.texts.iter_mut().for_each(moved);
+        self.spans.definitions.iter_mut().for_each(moved);
         moved(&mut self.spans.turns);
         self
     }

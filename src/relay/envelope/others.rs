@@ -37,6 +37,7 @@ pub(super) fn completions(text: &str) -> Result<Envelope, ApiError> {
             model: Some(model_at),
             turns: read.first().cloned().unwrap_or_default(),
             texts: read,
+            definitions: Vec::new(),
             caps,
             cap_home: Some(CapHome { at: start, field: "max_tokens", inside: None, is_last: false }),
             stream_options: reader.written("stream_options")?.map(|raw| reader.range(raw)),

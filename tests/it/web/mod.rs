@@ -3,6 +3,7 @@
 mod channels;
 mod doors;
 mod limits;
+mod models;
 mod money;
 mod pages;
 
