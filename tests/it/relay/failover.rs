@@ -48,7 +48,7 @@ async fn the_next_channel_answers_when_one_fails_before_the_first_byte() {
     let bad = Upstream::start(Options::default()).await.unwrap();
     let shop = TestApp::with(&[("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "300")]).await;
     shop.sell("demo-chat", "1", "10").await;
-    for fault in ["401", "402", "403", "408", "429", "500", "502", "503", "529", "hang-up", "html", "redirect", "stall"] {
+    for fault in ["401", "402", "403", "408", "429, no-retry-after", "500", "502", "503", "529", "hang-up", "html", "redirect", "stall"] {
         let channels = channels_of(&shop, &bad.base_url()).await;
         // An upstream that asks for a pause gets one, and would not be asked twice.
         bad.behave(&format!("{fault}, no-retry-after")).unwrap();
@@ -102,7 +102,7 @@ async fn when_every_channel_fails_nobody_pays() {
     let other = Upstream::start(Options::default()).await.unwrap();
     let shop = TestApp::with(&[("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "200")]).await;
     shop.sell("demo-chat", "1", "10").await;
-    for (fault, status) in [("500", 502), ("429", 502), ("401", 502), ("hang-up", 502), ("stall", 504)] {
+    for (fault, status) in [("500", 502), ("429, no-retry-after", 502), ("401", 502), ("hang-up", 502), ("stall", 504)] {
         let channels = channels_of(&shop, &other.base_url()).await;
         shop.upstream.behave(&format!("{fault}, no-retry-after")).unwrap();
         other.behave(&format!("{fault}, no-retry-after")).unwrap();

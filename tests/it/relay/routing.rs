@@ -58,6 +58,28 @@ async fn a_refused_key_gives_way_to_another_and_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_asks_for_a_pause_gets_it() {
+    let limited = Upstream::start(Options::default()).await.unwrap();
+    let shop = TestApp::new().await;
+    shop.sell("demo-mini", "1", "10").await;
+    shop.channel("limited", &limited.base_url(), &["demo-mini"], 5).await;
+    let steady = shop.channel("steady", &shop.upstream.base_url(), &["demo-mini"], 0).await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    limited.behave("429, retry-after=600").unwrap();
+    for n in 0..4 {
+        assert_eq!(shop.chat(&customer.key, ask("demo-mini", &format!("Question {n}"))).await.status(), 200);
+    }
+    assert_eq!(limited.log().count(), 1, "once is enough when it says for how long");
+    shop.remove(&[steady]).await;
+    let answer = shop.chat(&customer.key, ask("demo-mini", "Hello")).await;
+    let pause: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert_eq!(error_of(answer).await.0, 503);
+    assert!((590..=661).contains(&pause), "the caller is told the same: {pause}");
+    shop.finish().await;
+    limited.stop().await;
+}
+
+#[tokio::test]
 async fn what_fails_again_and_again_rests_until_a_probe_finds_it_well() {
     let shaky = Upstream::start(Options::default()).await.unwrap();
     let shop = TestApp::new().await;
