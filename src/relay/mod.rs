@@ -69,8 +69,6 @@ pub struct RelayConfig {
     pub first_byte_timeout: Duration,
     /// Between two bytes of an answer.
     pub idle_timeout: Duration,
-    /// How many bytes of answers are kept for identical requests, for models that allow it.
-    pub cache_bytes: u64,
     /// How often a running stream's cost is written down for recovery.
     pub checkpoint_every: Duration,
     /// Where customers add credit, for the message of a 402.
