@@ -1,6 +1,7 @@
 //! Connecting, reading, writing.
 
-use super::{Conn, MigrateError};
+use super::script::{Around, Scripts, run_each};
+use super::{Answer, Conn, MigrateError, Part};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
@@ -8,6 +9,7 @@ use std::fs::DirBuilder;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which database this is.
@@ -62,31 +64,112 @@ pub struct Db {
     engine: Engine,
     read: AnyPool,
     write: AnyPool,
+    scripts: Arc<Scripts>,
 }
 
 /// A write transaction: dropped without [`Tx::commit`], it never was.
-pub struct Tx(Transaction<'static, Any>);
+pub struct Tx(Open);
+
+enum Open {
+    /// Begun by the driver, which knows how to take it back.
+    Driver(Transaction<'static, Any>),
+    /// Begun by a script on SQLite.
+    Script(ScriptTx),
+}
+
+/// A connection to SQLite in a transaction that its driver knows nothing of.
+struct ScriptTx {
+    conn: PoolConnection<Any>,
+    scripts: Arc<Scripts>,
+    open: bool,
+}
+
+impl ScriptTx {
+    async fn run(&mut self, around: Around, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
+        self.scripts.run(&mut self.conn, around, parts).await
+    }
+
+    /// Takes everything back. Where that fails, dropping it does.
+    async fn rollback(&mut self) {
+        self.open = (*self.conn).execute("ROLLBACK").await.is_err();
+    }
+}
+
+impl Drop for ScriptTx {
+    /// A connection in the middle of something goes, and what it has written with it.
+    fn drop(&mut self) {
+        if self.open {
+            self.conn.close_on_drop();
+        }
+    }
+}
 
 impl Tx {
+    /// Runs these statements.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn run(&mut self, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
+        match &mut self.0 {
+            Open::Driver(tx) => run_each(tx, parts).await,
+            Open::Script(tx) => tx.run(Around::Nothing, parts).await,
+        }
+    }
+
     /// Makes everything that was written durable.
     ///
     /// # Errors
     /// The database's; then nothing was written.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
-        self.0.commit().await
+        self.commit_with(&[]).await
+    }
+
+    /// As [`Tx::commit`], after these statements.
+    ///
+    /// # Errors
+    /// As [`Tx::commit`].
+    pub async fn commit_with(self, parts: &[Part<'_>]) -> Result<(), sqlx::Error> {
+        match self.0 {
+            Open::Driver(mut tx) => {
+                run_each(&mut tx, parts).await?;
+                tx.commit().await
+            }
+            Open::Script(mut tx) => {
+                let done = tx.run(Around::Commit, parts).await;
+                match done {
+                    Ok(_) => tx.open = false,
+                    Err(_) => tx.rollback().await,
+                }
+                done.map(drop)
+            }
+        }
+    }
+
+    /// Takes back everything that was written. Dropping does, too, but may cost the connection.
+    pub async fn rollback(self) {
+        match self.0 {
+            Open::Driver(tx) => drop(tx.rollback().await),
+            Open::Script(mut tx) => tx.rollback().await,
+        }
     }
 }
 
 impl Deref for Tx {
     type Target = Conn;
     fn deref(&self) -> &Conn {
-        &self.0
+        match &self.0 {
+            Open::Driver(tx) => tx,
+            Open::Script(tx) => &tx.conn,
+        }
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut Conn {
-        &mut self.0
+        match &mut self.0 {
+            Open::Driver(tx) => tx,
+            Open::Script(tx) => &mut tx.conn,
+        }
     }
 }
 
@@ -133,7 +216,7 @@ impl Db {
         let writers = if engine == Engine::Sqlite { 1 } else { POSTGRES_WRITERS };
         let write = pool(engine, writers, durability).connect_with(options.clone()).await.map_err(unreachable)?;
         let read = pool(engine, READERS, durability).connect_lazy_with(options);
-        Ok(Self { engine, read, write })
+        Ok(Self { engine, read, write, scripts: Arc::default() })
     }
 
     /// Connects to a database that is there already: who only wants to look must not leave an empty one behind.
@@ -166,7 +249,27 @@ impl Db {
     /// As [`Db::read`].
     pub async fn write(&self) -> Result<Tx, sqlx::Error> {
         let begin = if self.engine == Engine::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        self.write.begin_with(begin).await.map(Tx)
+        self.write.begin_with(begin).await.map(Open::Driver).map(Tx)
+    }
+
+    /// A transaction to write in that begins with these statements, and what they came to.
+    ///
+    /// # Errors
+    /// As [`Db::read`], and the statements'.
+    pub async fn write_with(&self, parts: &[Part<'_>]) -> Result<(Tx, Vec<Answer>), sqlx::Error> {
+        if self.engine == Engine::Postgres {
+            let mut tx = self.write().await?;
+            let answers = run_each(&mut tx, parts).await?;
+            return Ok((tx, answers));
+        }
+        let mut tx = ScriptTx { conn: self.write.acquire().await?, scripts: Arc::clone(&self.scripts), open: true };
+        match tx.run(Around::Begin, parts).await {
+            Ok(answers) => Ok((Tx(Open::Script(tx)), answers)),
+            Err(error) => {
+                tx.rollback().await;
+                Err(error)
+            }
+        }
     }
 
     /// A transaction that reads one snapshot of everything, for the audit. Dropped when done.
@@ -175,7 +278,7 @@ impl Db {
     /// As [`Db::read`].
     pub async fn snapshot(&self) -> Result<Tx, sqlx::Error> {
         let begin = if self.engine == Engine::Sqlite { "BEGIN" } else { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" };
-        self.read.begin_with(begin).await.map(Tx)
+        self.read.begin_with(begin).await.map(Open::Driver).map(Tx)
     }
 
     /// A writer's connection outside a transaction, for migrations.

@@ -10,10 +10,12 @@ mod connect;
 mod migrate;
 pub mod node;
 pub mod revision;
+mod script;
 
 pub use bulk::Bulk;
 pub use connect::{ConnectError, Db, Durability, Engine, Tx, make_private_folder, sqlite_path};
 pub use migrate::{MigrateError, migrate, migrate_to};
+pub use script::{Answer, Part, Values};
 
 /// A connection of either engine.
 pub type Conn = sqlx::AnyConnection;

@@ -1,153 +1,14 @@
 //! One group commit: many holds and settlements, applied in memory to locked wallets, written with few statements.
 
 use super::accounts::{Account, House, Transfer, TransferKind};
-use super::budget::{Budgets, Numbers, Period, Shortage, Whose};
-use super::spend::{self, Bucket, Leg};
-use super::store::{self, HoldEnd, MeterDelta, MeterRow, NewHold, WalletRow};
+use super::budget::{Numbers, Period, Shortage, Whose};
+use super::request::{Charge, End, Hold, HoldRequest, Journal, Op, Outcome, Settled};
+use super::spend::{self, Bucket};
+use super::store::{self, HoldEnd, HoldRow, MeterRow, NewHold, WalletRow};
 use super::{LedgerError, NodeRun};
-use crate::db::{Conn, Tx};
+use crate::db::{Answer, Db, Tx};
 use crate::kernel::{Id, Kit, Usd};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::future::Future;
-
-/// A request for a reservation.
-#[derive(Clone, Debug)]
-pub struct HoldRequest {
-    /// The request's id, which becomes the hold's.
-    pub id: Id,
-    /// Who pays.
-    pub user: Id,
-    /// The key that the request came with.
-    pub key: Id,
-    /// What the key may spend.
-    pub key_budget: Budgets,
-    /// What the customer may spend with all keys.
-    pub user_budget: Budgets,
-    /// The worst case: what is held when the balance allows.
-    pub full: Usd,
-    /// The least that is worth holding: less is [`LedgerError::InsufficientBalance`].
-    pub floor: Usd,
-    /// What the request costs as soon as it is sent: what recovery charges when the node dies.
-    pub checkpoint: Usd,
-    /// What the journal needs to describe the request when the node dies.
-    pub memo: String,
-}
-
-/// A reservation that was made.
-#[derive(Clone, Debug)]
-pub struct Hold {
-    /// The request's id.
-    pub id: Id,
-    /// Who pays.
-    pub user: Id,
-    /// The key that the request came with.
-    pub key: Id,
-    /// What is held: at most what was asked for.
-    pub amount: Usd,
-    /// From which credits.
-    pub legs: Vec<Leg>,
-    /// The budget that ends first, when less was held than asked for because of it and not of the balance.
-    pub short_of_budget: Option<Shortage>,
-}
-
-/// What a request was charged in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Charge {
-    /// What the customer pays.
-    pub charged: Usd,
-    /// What nobody could be charged for.
-    pub absorbed: Usd,
-}
-
-/// A request whose node died.
-#[derive(Clone, Debug)]
-pub struct LostRequest {
-    /// The request's id.
-    pub id: Id,
-    /// Who pays.
-    pub user: Id,
-    /// The key that the request came with.
-    pub key: Id,
-    /// What the relay said of it when it was held.
-    pub memo: String,
-    /// When it was held, in unix milliseconds.
-    pub held_at: i64,
-    /// When it was recovered.
-    pub recovered_at: i64,
-}
-
-/// Where requests are written down, in the same transaction as their charge.
-pub trait Journal: Send + Sync + 'static {
-    /// What a request was.
-    type Entry: Send + Sync + 'static;
-
-    /// Writes entries; one that exists already is overwritten, because what is known later is better.
-    fn write(&self, conn: &mut Conn, entries: &[(&Self::Entry, Charge)]) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
-
-    /// Describes a request whose node died.
-    fn recovered(&self, lost: &LostRequest) -> Self::Entry;
-}
-
-/// How a hold ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// By the relay that made it.
-    Finished,
-    /// By recovery.
-    Recovered,
-}
-
-/// A hold to end.
-#[derive(Debug)]
-pub(super) struct Settlement<E> {
-    pub(super) hold: Hold,
-    pub(super) cost: Usd,
-    pub(super) end: End,
-    pub(super) entry: Option<E>,
-}
-
-/// One thing to do in a batch.
-#[derive(Debug)]
-pub(super) enum Op<E> {
-    /// Reserve.
-    Hold(HoldRequest),
-    /// Charge and release.
-    Settle(Settlement<E>),
-    /// Release a hold that nobody waits for, if it exists.
-    Void(Id),
-    /// Write down a request that held nothing.
-    Note(E),
-    /// Remember what a running request has cost so far.
-    Checkpoint(Id, Usd),
-}
-
-impl<E> Op<E> {
-    /// The hold that it is about.
-    pub(super) fn hold_id(&self) -> Option<Id> {
-        match self {
-            Op::Hold(request) => Some(request.id),
-            Op::Settle(settlement) => Some(settlement.hold.id),
-            Op::Void(id) | Op::Checkpoint(id, _) => Some(*id),
-            Op::Note(_) => None,
-        }
-    }
-}
-
-/// What became of an [`Op`].
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Hold(Result<Hold, LedgerError>),
-    Settled(Result<Settled, LedgerError>),
-    Done,
-}
-
-/// What a settlement came to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settled {
-    pub(super) charge: Charge,
-    /// This settlement moved the money; a replay only tells of it.
-    pub(super) fresh: bool,
-}
 
 pub(super) struct Wallet {
     pub(super) row: WalletRow,
@@ -174,55 +35,122 @@ impl Wallet {
     }
 }
 
-/// Keys whose meters exist, and the latest day in which they are known to stand.
-pub(super) type KnownMeters = HashMap<Id, i64>;
-
-/// What a batch came to.
-pub(super) struct Applied {
-    pub(super) outcomes: Vec<Outcome>,
-    /// What is known of meters once the batch is committed.
-    pub(super) meters: KnownMeters,
+/// What a key has spent and has in flight.
+pub(super) struct Meter {
+    pub(super) row: MeterRow,
+    /// What the database has; `None` for a key that was never used.
+    before: Option<MeterRow>,
 }
+
+/// Why a batch was not applied.
+pub(super) enum Refused {
+    /// A hold to be settled has ended before, or never was: each has to be looked at.
+    NotOpen,
+    /// Nothing may be committed.
+    Failed(LedgerError),
+}
+
+impl<E: Into<LedgerError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Refused::Failed(error.into())
+    }
+}
+
+/// What the ops of a batch are about.
+#[derive(Default)]
+struct Scope {
+    users: Vec<Id>,
+    /// Each with whose it is.
+    keys: BTreeMap<Id, Id>,
+    ends: Vec<HoldEnd>,
+}
+
+/// The outcomes of the ops, and what the journal is to write.
+type Applied<'o, E> = (Vec<Outcome>, Vec<(&'o E, Charge)>);
 
 /// The state of a batch while it is applied.
 pub(super) struct Batch<'a, J: Journal> {
     pub(super) kit: &'a Kit,
     node: NodeRun,
     journal: &'a J,
-    /// Keys whose meters exist and stand in this day or a later one.
-    known_meters: &'a KnownMeters,
     pub(super) now: i64,
     pub(super) wallets: BTreeMap<Id, Wallet>,
-    pub(super) meters: BTreeMap<Id, MeterDelta>,
-    /// The meters of keys with a budget, before this batch.
-    budgets: HashMap<Id, MeterRow>,
+    pub(super) meters: BTreeMap<Id, Meter>,
     pub(super) transfers: Vec<Transfer>,
     holds: Vec<NewHold>,
+    /// The holds that nobody waits for.
+    voids: HashMap<Id, HoldRow>,
 }
 
 impl<'a, J: Journal> Batch<'a, J> {
-    pub(super) fn new(kit: &'a Kit, node: NodeRun, journal: &'a J, known_meters: &'a KnownMeters) -> Self {
-        Self {
-            kit,
-            node,
-            journal,
-            known_meters,
-            now: kit.clock.now_ms(),
-            wallets: BTreeMap::new(),
-            meters: BTreeMap::new(),
-            budgets: HashMap::new(),
-            transfers: Vec::new(),
-            holds: Vec::new(),
+    pub(super) fn new(kit: &'a Kit, node: NodeRun, journal: &'a J) -> Self {
+        let now = kit.clock.now_ms();
+        let (wallets, meters, voids) = (BTreeMap::new(), BTreeMap::new(), HashMap::new());
+        Self { kit, node, journal, now, wallets, meters, transfers: Vec::new(), holds: Vec::new(), voids }
+    }
+
+    /// Applies every op in one transaction. Settlements come before holds, so that what they release can be held at once.
+    ///
+    /// Nearly always every hold that is to be settled is open, and is ended by the statements that lock the wallets. With `one_by_one` each
+    /// is looked at, at the price of more statements.
+    pub(super) async fn commit(mut self, db: &Db, ops: &[Op<J::Entry>], one_by_one: bool) -> Result<Vec<Outcome>, Refused> {
+        let scope = self.scope(db, ops).await?;
+        let one_by_one = one_by_one || !self.voids.is_empty();
+        let keys: Vec<Id> = scope.keys.keys().copied().collect();
+        let mut opening = vec![store::lock_wallets(&scope.users), store::read_credits(&scope.users), store::read_meters(&keys)];
+        if !one_by_one {
+            opening.push(store::end_open_holds(&scope.ends, self.now));
+        }
+        let (mut tx, answers) = db.write_with(&opening).await?;
+        match self.apply(&mut tx, ops, &scope, &answers).await {
+            Ok((outcomes, entries)) => {
+                self.write(tx, ops, &entries).await?;
+                Ok(outcomes)
+            }
+            Err(refused) => {
+                tx.rollback().await;
+                Err(refused)
+            }
         }
     }
 
-    /// Applies every op inside `tx`, which the caller commits. An error means that nothing may be committed. Settlements come
-    /// before holds, so that what they release can be held at once.
-    pub(super) async fn apply(mut self, tx: &mut Tx, ops: &[Op<J::Entry>]) -> Result<Applied, LedgerError> {
-        let meters = self.open(tx, ops).await?;
+    async fn scope(&mut self, db: &Db, ops: &[Op<J::Entry>]) -> Result<Scope, LedgerError> {
+        let mut scope = Scope::default();
+        let (mut users, mut settled) = (BTreeSet::new(), HashSet::new());
+        for op in ops {
+            let (user, key) = match op {
+                Op::Hold(request) => (request.user, request.key),
+                Op::Settle(settlement) => {
+                    if settled.insert(settlement.hold.id) {
+                        scope.ends.push(hold_end(&settlement.hold, settlement.cost, settlement.end));
+                    }
+                    (settlement.hold.user, settlement.hold.key)
+                }
+                Op::Void(id) => {
+                    let Some(row) = store::hold_by_id(&mut *db.read().await?, *id).await? else { continue };
+                    let whose = (row.user, row.key);
+                    self.voids.insert(*id, row);
+                    whose
+                }
+                Op::Note(_) | Op::Checkpoint(..) => continue,
+            };
+            users.insert(user);
+            scope.keys.insert(key, user);
+        }
+        scope.users = users.into_iter().collect();
+        Ok(scope)
+    }
+
+    async fn apply<'o>(&mut self, tx: &mut Tx, ops: &'o [Op<J::Entry>], scope: &Scope, answers: &[Answer]) -> Result<Applied<'o, J::Entry>, Refused> {
+        self.open(scope, answers)?;
+        let ended = match answers.get(3) {
+            Some(ended) if ended.affected == scope.ends.len() as u64 => scope.ends.iter().map(|end| end.id).collect(),
+            Some(_) => return Err(Refused::NotOpen),
+            None => store::end_holds(tx, &scope.ends, self.now).await?.into_iter().collect(),
+        };
         let mut outcomes: Vec<Option<Outcome>> = ops.iter().map(|_| None).collect();
         let mut entries: Vec<(&J::Entry, Charge)> = Vec::with_capacity(ops.len());
-        self.settle_all(tx, ops, &mut outcomes, &mut entries).await?;
+        self.settle_all(tx, ops, ended, &mut outcomes, &mut entries).await?;
         for (op, outcome) in ops.iter().zip(&mut outcomes) {
             match op {
                 Op::Hold(request) => *outcome = Some(Outcome::Hold(self.hold(request))),
@@ -231,56 +159,37 @@ impl<'a, J: Journal> Batch<'a, J> {
                 Op::Settle(_) | Op::Checkpoint(..) => {}
             }
         }
-        store::checkpoint_holds(tx, &last_checkpoints(ops)).await?;
-        self.write(tx, &entries).await?;
-        let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Done)).collect();
-        Ok(Applied { outcomes, meters })
+        Ok((outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Done)).collect(), entries))
     }
 
-    /// Locks the wallets, opens the meters of their keys for this day, and reads those that have a budget. Returns the days of the meters.
-    async fn open(&mut self, tx: &mut Tx, ops: &[Op<J::Entry>]) -> Result<KnownMeters, LedgerError> {
-        let mut users = BTreeSet::new();
-        let mut keys = BTreeMap::new();
-        let mut bounded = BTreeSet::new();
-        for op in ops {
-            let (user, key) = match op {
-                Op::Hold(request) => {
-                    if !request.key_budget.is_unbounded() {
-                        bounded.insert(request.key);
-                    }
-                    (request.user, request.key)
-                }
-                Op::Settle(settlement) => (settlement.hold.user, settlement.hold.key),
-                Op::Void(id) => match store::hold_by_id(tx, *id).await? {
-                    Some(row) => (row.user, row.key),
-                    None => continue,
-                },
-                Op::Note(_) | Op::Checkpoint(..) => continue,
-            };
-            users.insert(user);
-            keys.insert(key, user);
-        }
-        self.lock_wallets(tx, users).await?;
-        let today = |user: &Id| self.wallets.get(user).map(|wallet| wallet.row.spending.numbers());
-        let keys: Vec<(Id, Numbers)> = keys.iter().filter_map(|(key, user)| Some((*key, today(user)?))).collect();
-        let stale: Vec<(Id, Numbers)> = keys.iter().filter(|(key, today)| self.known_meters.get(key).is_none_or(|day| *day < today.day)).copied().collect();
-        store::open_meters(tx, &stale).await?;
-        bounded.retain(|key| keys.iter().any(|(known, _)| known == key));
-        let bounded: Vec<Id> = bounded.into_iter().collect();
-        self.budgets = store::read_meters(tx, &bounded).await?.into_iter().map(|row| (row.key, row)).collect();
-        Ok(stale.into_iter().map(|(key, today)| (key, today.day)).collect())
-    }
-
-    async fn lock_wallets(&mut self, tx: &mut Tx, users: BTreeSet<Id>) -> Result<(), LedgerError> {
+    /// Reads what the opening statements returned: the wallets, now locked, their credits, and the meters of the keys.
+    fn open(&mut self, scope: &Scope, answers: &[Answer]) -> Result<(), LedgerError> {
+        let [wallets, credits, meters, ..] = answers else { return Err(LedgerError::Corrupt("statements without answers".to_owned())) };
         let today = Numbers::at(self.now);
-        for user in users {
-            let Some(row) = store::lock_wallet(tx, user).await? else { continue };
-            let mut buckets: Vec<Bucket> = store::credits_of(tx, user).await?.into_iter().map(|credit| credit.bucket).collect();
-            spend::order(&mut buckets);
-            let mut wallet = Wallet { row, before: row, at: self.now, buckets, touched: BTreeSet::new() };
+        for row in &wallets.rows {
+            let (user, row) = store::wallet_of(row)?;
+            let mut wallet = Wallet { row, before: row, at: self.now, buckets: Vec::new(), touched: BTreeSet::new() };
             wallet.row.spending.roll(today);
             wallet.at = self.now.max(Period::Day.begins_at_ms(wallet.row.spending.day.number));
             self.wallets.insert(user, wallet);
+        }
+        for row in &credits.rows {
+            let (user, bucket) = store::bucket_of(row)?;
+            if let Some(wallet) = self.wallets.get_mut(&user) {
+                wallet.buckets.push(bucket);
+            }
+        }
+        for wallet in self.wallets.values_mut() {
+            spend::order(&mut wallet.buckets);
+        }
+        for row in &meters.rows {
+            let row = store::meter_row(row)?;
+            self.meters.insert(row.key, Meter { row, before: Some(row) });
+        }
+        for (key, user) in &scope.keys {
+            let Some(wallet) = self.wallets.get(user) else { continue };
+            let meter = self.meters.entry(*key).or_insert_with(|| Meter { row: MeterRow::new(*key), before: None });
+            meter.row.spending.roll(wallet.row.spending.numbers());
         }
         Ok(())
     }
@@ -289,19 +198,10 @@ impl<'a, J: Journal> Batch<'a, J> {
         &mut self,
         tx: &mut Tx,
         ops: &'o [Op<J::Entry>],
+        mut ended: HashSet<Id>,
         outcomes: &mut [Option<Outcome>],
         entries: &mut Vec<(&'o J::Entry, Charge)>,
     ) -> Result<(), LedgerError> {
-        let mut firsts = HashSet::new();
-        let mut ends = Vec::new();
-        for op in ops {
-            if let Op::Settle(settlement) = op
-                && firsts.insert(settlement.hold.id)
-            {
-                ends.push(hold_end(&settlement.hold, settlement.cost, settlement.end));
-            }
-        }
-        let mut ended: HashSet<Id> = store::end_holds(tx, &ends, self.now).await?.into_iter().collect();
         // What this batch posts is written at its end, so a second settlement of a hold in the same batch must be told here.
         let mut settled: HashMap<Id, Charge> = HashMap::new();
         for (op, outcome) in ops.iter().zip(outcomes) {
@@ -311,7 +211,7 @@ impl<'a, J: Journal> Batch<'a, J> {
                 Ok(Settled { charge: *charge, fresh: false })
             } else if ended.remove(&hold.id) {
                 let charge = self.capture(hold, settlement.cost)?;
-                self.meters.entry(hold.key).or_default().requests += 1;
+                self.meter(hold.key)?.requests += 1;
                 Ok(Settled { charge, fresh: true })
             } else {
                 self.settle_late(tx, settlement).await?
@@ -341,8 +241,8 @@ impl<'a, J: Journal> Batch<'a, J> {
         }
         wallet.row.spending.spent += captured;
         let absorbed = self.charge_beyond(hold, cost - captured, "overage")?;
-        let meter = self.meters.entry(hold.key).or_default();
-        meter.spent += captured;
+        let meter = self.meter(hold.key)?;
+        meter.spending.spent += captured;
         meter.held -= hold.amount;
         Ok(Charge { charged: cost - absorbed, absorbed })
     }
@@ -372,10 +272,10 @@ impl<'a, J: Journal> Batch<'a, J> {
             parts.push((Account::House(House::Absorbed), left, TransferKind::Absorbed));
         }
         wallet.row.spending.spent += amount - left;
-        self.meters.entry(hold.key).or_default().spent += amount - left;
         for (n, (debit, amount, kind)) in parts.into_iter().enumerate() {
             self.transfers.push(transfer(self.kit, wallet.at, hold, debit, revenue, amount, kind, format!("{tag}:{}:{n}", hold.id)));
         }
+        self.meter(hold.key)?.spending.spent += amount - left;
         Ok(left)
     }
 
@@ -404,7 +304,7 @@ impl<'a, J: Journal> Batch<'a, J> {
             wallet.bucket(leg.credit)?.held += leg.amount;
         }
         let amount = spend::total(&legs);
-        self.meters.entry(request.key).or_default().held += amount;
+        self.meter(request.key)?.held += amount;
         self.holds.push(NewHold {
             id: request.id,
             user: request.user,
@@ -423,14 +323,16 @@ impl<'a, J: Journal> Batch<'a, J> {
 
     /// The wallet's lock orders this too: a key belongs to one customer.
     fn left_of_key(&self, request: &HoldRequest) -> Option<(Usd, Shortage)> {
-        let mut meter = *self.budgets.get(&request.key)?;
-        let delta = self.meters.get(&request.key).copied().unwrap_or_default();
-        meter.spending.spent += delta.spent;
-        meter.spending.left(&request.key_budget, meter.held + delta.held, Whose::Key)
+        let meter = self.meters.get(&request.key)?;
+        meter.row.spending.left(&request.key_budget, meter.row.held, Whose::Key)
+    }
+
+    pub(super) fn meter(&mut self, key: Id) -> Result<&mut MeterRow, LedgerError> {
+        self.meters.get_mut(&key).map(|meter| &mut meter.row).ok_or_else(|| LedgerError::Corrupt(format!("the key {key} has no wallet")))
     }
 
     async fn void(&mut self, tx: &mut Tx, id: Id) -> Result<(), LedgerError> {
-        let Some(row) = store::hold_by_id(tx, id).await? else { return Ok(()) };
+        let Some(row) = self.voids.remove(&id) else { return Ok(()) };
         let hold = Hold { id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, short_of_budget: None };
         if store::end_holds(tx, &[hold_end(&hold, Usd::ZERO, End::Finished)], self.now).await?.is_empty() {
             return Ok(());
@@ -438,9 +340,9 @@ impl<'a, J: Journal> Batch<'a, J> {
         self.capture(&hold, Usd::ZERO).map(drop)
     }
 
-    async fn write(&mut self, tx: &mut Tx, entries: &[(&J::Entry, Charge)]) -> Result<(), LedgerError> {
-        let mut changed = Vec::new();
-        let (mut wallets, mut rolled) = (Vec::new(), Vec::new());
+    /// Writes what has changed, and commits.
+    async fn write(&self, tx: Tx, ops: &[Op<J::Entry>], entries: &[(&J::Entry, Charge)]) -> Result<(), LedgerError> {
+        let (mut wallets, mut rolled, mut credits) = (Vec::new(), Vec::new(), Vec::new());
         for (user, wallet) in &self.wallets {
             let (before, row) = (&wallet.before, &wallet.row);
             if (before.owed, before.spending.spent) != (row.owed, row.spending.spent) {
@@ -449,19 +351,24 @@ impl<'a, J: Journal> Batch<'a, J> {
             if Period::ALL.into_iter().any(|period| before.spending.count(period) != row.spending.count(period)) {
                 rolled.push((*user, *row));
             }
-            changed.extend(wallet.buckets.iter().filter(|b| wallet.touched.contains(&b.id)));
+            credits.extend(wallet.buckets.iter().filter(|b| wallet.touched.contains(&b.id)));
         }
-        store::set_wallets(tx, &wallets).await?;
-        store::set_periods(tx, &rolled).await?;
-        store::set_credits(tx, &changed).await?;
-        store::insert_holds(tx, &self.holds).await?;
-        store::insert_transfers(tx, &self.transfers).await?;
-        let meters: Vec<(Id, MeterDelta)> = self.meters.iter().map(|(key, delta)| (*key, *delta)).collect();
-        store::add_to_meters(tx, &meters, self.now).await?;
-        if !entries.is_empty() {
-            self.journal.write(tx, entries).await?;
-        }
-        Ok(())
+        let changed = self.meters.values().filter(|meter| meter.before.is_none_or(|before| before.has_moved(&meter.row)));
+        // What stays is the periods: they change with the day.
+        let (meters, new_meters): (Vec<&Meter>, Vec<&Meter>) = changed.partition(|meter| meter.before.is_some_and(|before| before.same_periods(&meter.row)));
+        let checkpoints = last_checkpoints(ops);
+        let mut closing = vec![
+            store::set_wallets(&wallets),
+            store::set_periods(&rolled),
+            store::set_credits(&credits),
+            store::insert_holds(&self.holds),
+            store::insert_transfers(&self.transfers),
+            store::open_meters(&new_meters, self.now),
+            store::set_meters(&meters, self.now),
+            store::checkpoint_holds(&checkpoints),
+        ];
+        closing.extend(self.journal.write(entries));
+        Ok(tx.commit_with(&closing).await?)
     }
 }
 

@@ -113,7 +113,7 @@ impl Books {
             store::set_owed(tx, grant.user, wallet.owed - debt).await?;
             transfers.push(self.row(&grant, Account::Credit(id), Account::Receivable(grant.user), debt, TransferKind::Debt, format!("debt:{id}")));
         }
-        store::insert_transfers(tx, &transfers).await.map_err(|error| conflict(error, &grant.idempotency_key))?;
+        tx.run(&[store::insert_transfers(&transfers)]).await.map(drop).map_err(|error| conflict(error, &grant.idempotency_key))?;
         Ok(Granted { credit_id: id, replayed: false })
     }
 
@@ -188,8 +188,8 @@ impl Books {
             transfers.push(self.row(take, debit, credit, leg.amount, TransferKind::Adjustment, leg_key(take, n)));
         }
         let changed: Vec<&Bucket> = buckets.iter().filter(|b| legs.iter().any(|leg| leg.credit == b.id)).collect();
-        store::set_credits(tx, &changed).await?;
-        store::insert_transfers(tx, &transfers).await.map_err(|error| conflict(error, &take.idempotency_key))
+        tx.run(&[store::set_credits(&changed)]).await?;
+        tx.run(&[store::insert_transfers(&transfers)]).await.map(drop).map_err(|error| conflict(error, &take.idempotency_key))
     }
 
     /// Sets how much a customer may owe.
@@ -239,7 +239,7 @@ impl Books {
                 continue;
             }
             bucket.posted = bucket.held;
-            store::set_credits(tx, &[&bucket]).await?;
+            tx.run(&[store::set_credits(&[&bucket])]).await?;
             let id = self.kit.ids.next();
             let row = Transfer {
                 id,
@@ -252,7 +252,7 @@ impl Books {
                 idempotency_key: format!("expiry:{}:{id}", bucket.id),
                 at: now,
             };
-            store::insert_transfers(tx, &[row]).await?;
+            tx.run(&[store::insert_transfers(&[row])]).await?;
             swept += 1;
         }
         Ok(swept)

@@ -2,8 +2,9 @@
 
 use super::LedgerError;
 use super::accounts::{Account, House, TransferKind};
-use super::batch::{Batch, Charge, End, Hold, Journal, Settled, Settlement, transfer};
+use super::batch::{Batch, transfer};
 use super::budget::Numbers;
+use super::request::{Charge, End, Hold, Journal, Settled, Settlement};
 use super::spend::{self, Leg};
 use super::store;
 use crate::db::Tx;
@@ -59,20 +60,20 @@ impl<J: Journal> Batch<'_, J> {
         } else {
             let absorbed = before.absorbed - before.absorbed.min(so_far - cost);
             self.give_back(tx, hold, &paid, so_far - cost).await?;
-            self.unmeter(tx, hold, before.charged - (cost - absorbed), paid.at).await?;
+            self.unmeter(hold, before.charged - (cost - absorbed), paid.at)?;
             Charge { charged: cost - absorbed, absorbed }
         };
         Ok(Ok(Settled { charge, fresh: true }))
     }
 
     /// What was given back was not spent: in no period that has begun since, either.
-    async fn unmeter(&mut self, tx: &mut Tx, hold: &Hold, amount: Usd, charged_at: i64) -> Result<(), LedgerError> {
+    fn unmeter(&mut self, hold: &Hold, amount: Usd, charged_at: i64) -> Result<(), LedgerError> {
         let wallet = self.wallets.get_mut(&hold.user).ok_or(LedgerError::NoWallet(hold.user))?;
         let charged_at = if charged_at < wallet.row.counted_from { i64::MIN } else { charged_at };
         let charged = Numbers::at(charged_at);
         wallet.row.spending.give_back(amount, charged);
-        self.meters.entry(hold.key).or_default().spent -= amount;
-        Ok(store::take_from_later_periods(tx, hold.key, amount, charged).await?)
+        self.meter(hold.key)?.spending.give_back(amount, charged);
+        Ok(())
     }
 
     /// Gives back what a recovery charged too much: first what nobody had paid, then the customer's debt, then to the credits

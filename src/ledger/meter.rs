@@ -1,7 +1,7 @@
 //! The relay's way into the ledger, and how a caller waits for the writer.
 
 use super::LedgerError;
-use super::batch::{Charge, End, Hold, HoldRequest, Journal, Op, Outcome, Settlement};
+use super::request::{Charge, End, Hold, HoldRequest, Journal, Op, Outcome, Settlement};
 use super::writer::{NodeRun, Writer};
 use crate::db::Db;
 use crate::failpoint;

@@ -20,17 +20,18 @@ mod budget;
 mod late;
 mod meter;
 mod recovery;
+mod request;
 mod spend;
 pub mod store;
 mod writer;
 
 pub use accounts::{Account, House, Transfer, TransferKind};
 pub use audit::{Finding, Report, audit, audit_in};
-pub use batch::{Charge, Hold, HoldRequest, Journal, LostRequest};
 pub use books::{Balance, Books, Grant, Granted};
 pub use budget::{Budgets, Period, Shortage, Whose};
 pub use meter::Meter;
 pub use recovery::{Recovery, recover_dead, recover_node};
+pub use request::{Charge, Hold, HoldRequest, Journal, LostRequest};
 pub use spend::{Bucket, CreditKind, Leg, order, split};
 pub use writer::NodeRun;
 

@@ -2,7 +2,7 @@
 //! the last checkpoint) and marked recovered. If the node was only slow, its own late settlement posts the difference.
 
 use super::LedgerError;
-use super::batch::{Journal, LostRequest};
+use super::request::{Journal, LostRequest};
 use super::store::{self, HoldRow};
 use super::writer::{NodeRun, Writer};
 use crate::db::Db;

@@ -1,9 +1,10 @@
 //! The ledger's SQL.
 
 use super::accounts::Transfer;
-use super::budget::{Count, Numbers, Spending};
+use super::batch::Meter;
+use super::budget::{Count, Period, Spending};
 use super::spend::{Bucket, CreditKind, Leg, read_legs, write_legs};
-use crate::db::{Bulk, Conn};
+use crate::db::{Bulk, Conn, Part, Tx, Values};
 use crate::kernel::{Id, Usd, clock::DAY_MS};
 use crate::statements;
 use sqlx::{Any, Row, any::AnyRow};
@@ -25,22 +26,41 @@ statements! {
     CORRECT_HOLD = "UPDATE hold SET state = 'corrected' WHERE id = $1 AND state = 'recovered'";
     OPEN_HOLDS_OF_NODE = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE node = $1 AND incarnation = $2 AND state = 'open' AND id > $3 ORDER BY id LIMIT $4";
     NODES_WITH_OPEN_HOLDS = "SELECT DISTINCT node, incarnation FROM hold WHERE state = 'open'";
-    TAKE_FROM_LATER_PERIODS = "UPDATE key_meter SET day_start = day_start - CASE WHEN day > $3 THEN CAST($2 AS BIGINT) ELSE 0 END, \
-                               week_start = week_start - CASE WHEN week > $4 THEN CAST($2 AS BIGINT) ELSE 0 END, \
-                               month_start = month_start - CASE WHEN month > $5 THEN CAST($2 AS BIGINT) ELSE 0 END WHERE key_id = $1";
     AUDIT_TRANSFERS = "SELECT id, debit, credit, amount, kind, user_id, reference, payload_hash, at FROM transfer WHERE id > $1 ORDER BY id LIMIT $2";
     AUDIT_CREDITS = "SELECT id, user_id, granted, posted, held FROM credit WHERE id > $1 ORDER BY id LIMIT $2";
     AUDIT_WALLETS = "SELECT user_id, owed, overdraft_limit, spent, day, day_start, week, week_start, month, month_start, counted_from FROM wallet WHERE user_id > $1 ORDER BY user_id LIMIT $2";
     AUDIT_OPEN_HOLDS = "SELECT id, key_id, amount, legs FROM hold WHERE state = 'open' AND id > $1 ORDER BY id LIMIT $2";
     AUDIT_ENDED_HOLDS = "SELECT id, user_id, key_id, amount, captured, released FROM hold WHERE state <> 'open' AND id > $1 ORDER BY id LIMIT $2";
-    AUDIT_METERS = "SELECT key_id, held, counted_from, spent, day, day_start, week, week_start, month, month_start FROM key_meter WHERE key_id > $1 ORDER BY key_id LIMIT $2";
+    AUDIT_METERS = "SELECT key_id, held, requests, counted_from, spent, day, day_start, week, week_start, month, month_start FROM key_meter WHERE key_id > $1 ORDER BY key_id LIMIT $2";
 }
+
+static LOCK_WALLETS: Bulk = Bulk::locking(
+    "LOCK_WALLETS",
+    "SELECT user_id, owed, overdraft_limit, spent, day, day_start, week, week_start, month, month_start, counted_from FROM wallet WHERE user_id IN (VALUES ",
+    &["BIGINT"],
+    // A node that needs several takes them in this order, as all others do.
+    ") ORDER BY user_id",
+);
+
+static READ_CREDITS: Bulk = Bulk::new(
+    "READ_CREDITS",
+    "SELECT user_id, id, kind, posted, held, priority, effective_at, expires_at FROM credit WHERE posted > 0 AND user_id IN (VALUES ",
+    &["BIGINT"],
+    ")",
+);
+
+static READ_METERS: Bulk = Bulk::new(
+    "READ_METERS",
+    "SELECT key_id, held, requests, counted_from, spent, day, day_start, week, week_start, month, month_start FROM key_meter WHERE key_id IN (VALUES ",
+    &["BIGINT"],
+    ")",
+);
 
 static INSERT_TRANSFERS: Bulk = Bulk::new(
     "INSERT_TRANSFERS",
-    "INSERT INTO transfer (id, debit, credit, amount, kind, user_id, reference, idempotency_key, payload_hash, at) VALUES ",
-    &["", "", "", "", "", "", "", "", "", ""],
-    "",
+    "INSERT INTO transfer (id, debit, credit, amount, kind, user_id, reference, idempotency_key, payload_hash, at) SELECT * FROM (VALUES ",
+    &["BIGINT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "TEXT", "TEXT", "BIGINT", "BIGINT"],
+    ") AS v WHERE column1 IS NOT NULL",
 );
 
 static INSERT_HOLDS: Bulk = Bulk::new(
@@ -48,7 +68,14 @@ static INSERT_HOLDS: Bulk = Bulk::new(
     "INSERT INTO hold (id, user_id, key_id, node, incarnation, amount, checkpoint, legs, memo, created_at, state, captured, released) \
      SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, 'open', 0, 0 FROM (VALUES ",
     &["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT"],
-    ") AS v",
+    ") AS v WHERE column1 IS NOT NULL",
+);
+
+static END_OPEN_HOLDS: Bulk = Bulk::new(
+    "END_OPEN_HOLDS",
+    "WITH v (id, state, captured, released, ended_at) AS (VALUES ",
+    &["BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"],
+    ") UPDATE hold SET state = v.state, captured = v.captured, released = v.released, ended_at = v.ended_at FROM v WHERE hold.id = v.id AND hold.state = 'open'",
 );
 
 static END_HOLDS: Bulk = Bulk::new(
@@ -72,31 +99,20 @@ static SET_CREDITS: Bulk = Bulk::new(
     ") UPDATE credit SET posted = v.posted, held = v.held FROM v WHERE credit.id = v.id",
 );
 
-static ADD_TO_METERS: Bulk = Bulk::new(
-    "ADD_TO_METERS",
-    // A constraint is checked on the inserted row before the conflict turns it into an update, so the deltas, which may be
-    // negative, must not stand in the VALUES of the INSERT itself.
+static SET_METERS: Bulk = Bulk::new(
+    "SET_METERS",
     "WITH v (key_id, spent, held, requests, last_used_at) AS (VALUES ",
     &["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"],
-    ") UPDATE key_meter SET spent = key_meter.spent + v.spent, held = key_meter.held + v.held, requests = key_meter.requests + v.requests, last_used_at = v.last_used_at FROM v WHERE key_meter.key_id = v.key_id",
+    ") UPDATE key_meter SET spent = v.spent, held = v.held, requests = v.requests, last_used_at = v.last_used_at FROM v WHERE key_meter.key_id = v.key_id",
 );
 
 static OPEN_METERS: Bulk = Bulk::new(
     "OPEN_METERS",
-    "INSERT INTO key_meter (key_id, spent, held, requests, day, week, month) SELECT column1, 0, 0, 0, column2, column3, column4 FROM (VALUES ",
-    &["BIGINT", "BIGINT", "BIGINT", "BIGINT"],
-    ") AS v WHERE true ON CONFLICT (key_id) DO UPDATE SET day = excluded.day, day_start = key_meter.spent, \
-     week = CASE WHEN key_meter.week < excluded.week THEN excluded.week ELSE key_meter.week END, \
-     week_start = CASE WHEN key_meter.week < excluded.week THEN key_meter.spent ELSE key_meter.week_start END, \
-     month = CASE WHEN key_meter.month < excluded.month THEN excluded.month ELSE key_meter.month END, \
-     month_start = CASE WHEN key_meter.month < excluded.month THEN key_meter.spent ELSE key_meter.month_start END WHERE key_meter.day < excluded.day",
-);
-
-static READ_METERS: Bulk = Bulk::new(
-    "READ_METERS",
-    "SELECT key_id, held, counted_from, spent, day, day_start, week, week_start, month, month_start FROM key_meter WHERE key_id IN (VALUES ",
-    &["BIGINT"],
-    ")",
+    "INSERT INTO key_meter (key_id, spent, held, requests, last_used_at, day, day_start, week, week_start, month, month_start) SELECT * FROM (VALUES ",
+    &["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"],
+    ") AS v WHERE column1 IS NOT NULL ON CONFLICT (key_id) DO UPDATE SET spent = excluded.spent, held = excluded.held, requests = excluded.requests, \
+     last_used_at = excluded.last_used_at, day = excluded.day, day_start = excluded.day_start, week = excluded.week, week_start = excluded.week_start, \
+     month = excluded.month, month_start = excluded.month_start",
 );
 
 static SET_WALLETS: Bulk = Bulk::new(
@@ -115,8 +131,21 @@ static SET_PERIODS: Bulk = Bulk::new(
 );
 
 /// Every multi-row statement of this store.
-pub const BULK: &[&Bulk] =
-    &[&INSERT_TRANSFERS, &INSERT_HOLDS, &END_HOLDS, &CHECKPOINT_HOLDS, &SET_CREDITS, &ADD_TO_METERS, &OPEN_METERS, &READ_METERS, &SET_WALLETS, &SET_PERIODS];
+pub const BULK: &[&Bulk] = &[
+    &LOCK_WALLETS,
+    &READ_CREDITS,
+    &READ_METERS,
+    &INSERT_TRANSFERS,
+    &INSERT_HOLDS,
+    &END_OPEN_HOLDS,
+    &END_HOLDS,
+    &CHECKPOINT_HOLDS,
+    &SET_CREDITS,
+    &SET_METERS,
+    &OPEN_METERS,
+    &SET_WALLETS,
+    &SET_PERIODS,
+];
 
 /// A wallet's own row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,9 +165,28 @@ pub struct WalletRow {
 pub(super) struct MeterRow {
     pub(super) key: Id,
     pub(super) held: Usd,
+    /// How many requests have ended.
+    pub(super) requests: i64,
     /// The unix millisecond from which charges count in the periods.
     pub(super) counted_from: i64,
     pub(super) spending: Spending,
+}
+
+impl MeterRow {
+    /// Of a key that was never used.
+    pub(super) fn new(key: Id) -> Self {
+        Self { key, held: Usd::ZERO, requests: 0, counted_from: 0, spending: Spending::default() }
+    }
+
+    /// Whether money moved, or a request ended, to come from this to `now`.
+    pub(super) fn has_moved(&self, now: &Self) -> bool {
+        (self.held, self.requests, self.spending.spent) != (now.held, now.requests, now.spending.spent)
+    }
+
+    /// Whether the same periods run, and began with the same.
+    pub(super) fn same_periods(&self, now: &Self) -> bool {
+        Period::ALL.into_iter().all(|period| self.spending.count(period) == now.spending.count(period))
+    }
 }
 
 /// A hold's row.
@@ -224,48 +272,74 @@ pub(super) async fn set_owed(conn: &mut Conn, user: Id, owed: Usd) -> Result<(),
     sqlx::query(SET_OWED).bind(user.0).bind(owed.0).execute(conn).await.map(drop)
 }
 
+/// Locks the wallets for the rest of the transaction; [`wallet_of`] reads the rows.
+pub(super) fn lock_wallets(users: &[Id]) -> Part<'_> {
+    LOCK_WALLETS.part(users, bind_id)
+}
+
+pub(super) fn wallet_of(row: &AnyRow) -> Result<(Id, WalletRow), sqlx::Error> {
+    Ok((Id(row.try_get(0)?), wallet_row(row, 1)?))
+}
+
+/// The credits that have something left, in no order; [`bucket_of`] reads the rows.
+pub(super) fn read_credits(users: &[Id]) -> Part<'_> {
+    READ_CREDITS.part(users, bind_id)
+}
+
+pub(super) fn bucket_of(row: &AnyRow) -> Result<(Id, Bucket), sqlx::Error> {
+    Ok((Id(row.try_get(0)?), bucket(row, 1)?))
+}
+
+/// The meters of keys that were used before; [`meter_row`] reads the rows.
+pub(super) fn read_meters(keys: &[Id]) -> Part<'_> {
+    READ_METERS.part(keys, bind_id)
+}
+
+fn bind_id(id: &Id, values: &mut Values) {
+    values.bind(id.0);
+}
+
 /// Writes what is owed and what was spent in all.
-pub(super) async fn set_wallets(conn: &mut Conn, wallets: &[(Id, WalletRow)]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in SET_WALLETS.chunks(conn, wallets) {
-        let mut query = sqlx::query(sql);
-        for (user, row) in chunk {
-            query = query.bind(user.0).bind(row.owed.0).bind(row.spending.spent.0);
-        }
-        query.execute(&mut *conn).await?;
-    }
-    Ok(())
+pub(super) fn set_wallets(wallets: &[(Id, WalletRow)]) -> Part<'_> {
+    SET_WALLETS.part(wallets, |(user, row), values| {
+        values.bind(user.0).bind(row.owed.0).bind(row.spending.spent.0);
+    })
 }
 
 /// Writes the periods of wallets in which a new one has begun.
-pub(super) async fn set_periods(conn: &mut Conn, wallets: &[(Id, WalletRow)]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in SET_PERIODS.chunks(conn, wallets) {
-        let mut query = sqlx::query(sql);
-        for (user, WalletRow { spending, .. }) in chunk {
-            query = query.bind(user.0);
-            for count in [spending.day, spending.week, spending.month] {
-                query = query.bind(count.number).bind(count.start.0);
-            }
-        }
-        query.execute(&mut *conn).await?;
+pub(super) fn set_periods(wallets: &[(Id, WalletRow)]) -> Part<'_> {
+    SET_PERIODS.part(wallets, |(user, row), values| {
+        values.bind(user.0);
+        bind_periods(&row.spending, values);
+    })
+}
+
+fn bind_periods(spending: &Spending, values: &mut Values) {
+    for period in Period::ALL {
+        let count = spending.count(period);
+        values.bind(count.number).bind(count.start.0);
     }
-    Ok(())
 }
 
 pub(super) async fn set_overdraft_limit(conn: &mut Conn, user: Id, limit: Usd) -> Result<(), sqlx::Error> {
     sqlx::query(SET_OVERDRAFT_LIMIT).bind(user.0).bind(limit.0).execute(conn).await.map(drop)
 }
 
+/// A credit as the spender sees it, from the seven columns that begin at `first`.
+fn bucket(row: &AnyRow, first: usize) -> Result<Bucket, sqlx::Error> {
+    Ok(Bucket {
+        id: Id(row.try_get(first)?),
+        kind: CreditKind::from_word(row.try_get(first + 1)?),
+        posted: Usd(row.try_get(first + 2)?),
+        held: Usd(row.try_get(first + 3)?),
+        priority: row.try_get(first + 4)?,
+        effective_at: row.try_get(first + 5)?,
+        expires_at: row.try_get(first + 6)?,
+    })
+}
+
 fn credit_row(row: &AnyRow) -> Result<CreditRow, sqlx::Error> {
-    let bucket = Bucket {
-        id: Id(row.try_get(0)?),
-        kind: CreditKind::from_word(row.try_get(1)?),
-        posted: Usd(row.try_get(2)?),
-        held: Usd(row.try_get(3)?),
-        priority: row.try_get(4)?,
-        effective_at: row.try_get(5)?,
-        expires_at: row.try_get(6)?,
-    };
-    Ok(CreditRow { bucket, granted: Usd(row.try_get(7)?), reference: row.try_get(8)?, created_at: row.try_get(9)? })
+    Ok(CreditRow { bucket: bucket(row, 0)?, granted: Usd(row.try_get(7)?), reference: row.try_get(8)?, created_at: row.try_get(9)? })
 }
 
 /// The credits that have something left, in no order.
@@ -313,25 +387,11 @@ pub(super) async fn transfer_by_key(conn: &mut Conn, key: &str) -> Result<Option
     Ok(row.map(|(debit, credit, amount, payload_hash)| Posted { debit, credit, amount: Usd(amount), payload_hash }))
 }
 
-pub(super) async fn insert_transfers(conn: &mut Conn, transfers: &[Transfer]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in INSERT_TRANSFERS.chunks(conn, transfers) {
-        let mut query = sqlx::query(sql);
-        for t in chunk {
-            query = query
-                .bind(t.id.0)
-                .bind(t.debit.number())
-                .bind(t.credit.number())
-                .bind(t.amount.0)
-                .bind(t.kind.word())
-                .bind(t.user.0)
-                .bind(t.reference.clone())
-                .bind(t.idempotency_key.clone())
-                .bind(t.payload_hash())
-                .bind(t.at);
-        }
-        query.execute(&mut *conn).await?;
-    }
-    Ok(())
+pub(super) fn insert_transfers(transfers: &[Transfer]) -> Part<'_> {
+    INSERT_TRANSFERS.part(transfers, |t, values| {
+        values.bind(t.id.0).bind(t.debit.number()).bind(t.credit.number()).bind(t.amount.0).bind(t.kind.word()).bind(t.user.0);
+        values.bind(t.reference.as_str()).bind(t.idempotency_key.as_str()).bind(t.payload_hash()).bind(t.at);
+    })
 }
 
 pub(super) async fn statement(conn: &mut Conn, user: Id, before: Id, limit: i64) -> Result<Vec<TransferRow>, sqlx::Error> {
@@ -364,25 +424,11 @@ pub(super) struct NewHold {
     pub(super) created_at: i64,
 }
 
-pub(super) async fn insert_holds(conn: &mut Conn, holds: &[NewHold]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in INSERT_HOLDS.chunks(conn, holds) {
-        let mut query = sqlx::query(sql);
-        for h in chunk {
-            query = query
-                .bind(h.id.0)
-                .bind(h.user.0)
-                .bind(h.key.0)
-                .bind(h.node)
-                .bind(h.incarnation)
-                .bind(h.amount.0)
-                .bind(h.checkpoint.0)
-                .bind(write_legs(&h.legs))
-                .bind(h.memo.clone())
-                .bind(h.created_at);
-        }
-        query.execute(&mut *conn).await?;
-    }
-    Ok(())
+pub(super) fn insert_holds(holds: &[NewHold]) -> Part<'_> {
+    INSERT_HOLDS.part(holds, |h, values| {
+        values.bind(h.id.0).bind(h.user.0).bind(h.key.0).bind(h.node).bind(h.incarnation).bind(h.amount.0).bind(h.checkpoint.0);
+        values.bind(write_legs(&h.legs)).bind(h.memo.as_str()).bind(h.created_at);
+    })
 }
 
 /// How a hold ends.
@@ -393,98 +439,53 @@ pub(super) struct HoldEnd {
     pub(super) released: Usd,
 }
 
-/// Ends the holds that are still open and returns their ids: the compare-and-set that makes a hold end once.
-pub(super) async fn end_holds(conn: &mut Conn, ends: &[HoldEnd], now: i64) -> Result<Vec<Id>, sqlx::Error> {
-    let mut ended = Vec::with_capacity(ends.len());
-    for (sql, chunk) in END_HOLDS.chunks(conn, ends) {
-        let mut query = sqlx::query_as::<Any, (i64,)>(sql);
-        for end in chunk {
-            query = query.bind(end.id.0).bind(end.state).bind(end.captured.0).bind(end.released.0).bind(now);
-        }
-        ended.extend(query.fetch_all(&mut *conn).await?.into_iter().map(|(id,)| Id(id)));
-    }
-    Ok(ended)
+/// Ends the holds that are still open: the compare-and-set that makes a hold end once. How many it changed says whether all were.
+pub(super) fn end_open_holds(ends: &[HoldEnd], now: i64) -> Part<'_> {
+    END_OPEN_HOLDS.part(ends, move |end, values| bind_end(end, now, values))
 }
 
-pub(super) async fn checkpoint_holds(conn: &mut Conn, checkpoints: &[(Id, Usd)]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in CHECKPOINT_HOLDS.chunks(conn, checkpoints) {
-        let mut query = sqlx::query(sql);
-        for (id, amount) in chunk {
-            query = query.bind(id.0).bind(amount.0);
-        }
-        query.execute(&mut *conn).await?;
-    }
-    Ok(())
+/// As [`end_open_holds`], and returns which they were.
+pub(super) async fn end_holds(conn: &mut Tx, ends: &[HoldEnd], now: i64) -> Result<Vec<Id>, sqlx::Error> {
+    let ended = conn.run(&[END_HOLDS.part(ends, move |end, values| bind_end(end, now, values))]).await?;
+    ended.iter().flat_map(|answer| &answer.rows).map(|row| Ok(Id(row.try_get(0)?))).collect()
 }
 
-pub(super) async fn set_credits(conn: &mut Conn, buckets: &[&Bucket]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in SET_CREDITS.chunks(conn, buckets) {
-        let mut query = sqlx::query(sql);
-        for bucket in chunk {
-            query = query.bind(bucket.id.0).bind(bucket.posted.0).bind(bucket.held.0);
-        }
-        query.execute(&mut *conn).await?;
-    }
-    Ok(())
+fn bind_end(end: &HoldEnd, now: i64, values: &mut Values) {
+    values.bind(end.id.0).bind(end.state).bind(end.captured.0).bind(end.released.0).bind(now);
 }
 
-/// What a batch adds to a key's meter.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MeterDelta {
-    pub(super) spent: Usd,
-    pub(super) held: Usd,
-    pub(super) requests: i64,
+pub(super) fn checkpoint_holds(checkpoints: &[(Id, Usd)]) -> Part<'_> {
+    CHECKPOINT_HOLDS.part(checkpoints, |(id, amount), values| {
+        values.bind(id.0).bind(amount.0);
+    })
 }
 
-pub(super) async fn add_to_meters(conn: &mut Conn, deltas: &[(Id, MeterDelta)], now: i64) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in ADD_TO_METERS.chunks(conn, deltas) {
-        let mut query = sqlx::query(sql);
-        for (key, delta) in chunk {
-            query = query.bind(key.0).bind(delta.spent.0).bind(delta.held.0).bind(delta.requests).bind(now);
-        }
-        let changed = query.execute(&mut *conn).await?.rows_affected();
-        if changed == chunk.len() as u64 {
-            continue;
-        }
-        return Err(sqlx::Error::RowNotFound);
-    }
-    Ok(())
+pub(super) fn set_credits<'a>(buckets: &'a [&'a Bucket]) -> Part<'a> {
+    SET_CREDITS.part(buckets, |bucket, values| {
+        values.bind(bucket.id.0).bind(bucket.posted.0).bind(bucket.held.0);
+    })
 }
 
-/// Makes the meters of keys that were never used, and begins the periods of the others.
-pub(super) async fn open_meters(conn: &mut Conn, keys: &[(Id, Numbers)]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in OPEN_METERS.chunks(conn, keys) {
-        let mut query = sqlx::query(sql);
-        for (key, today) in chunk {
-            query = query.bind(key.0).bind(today.day).bind(today.week).bind(today.month);
-        }
-        query.execute(&mut *conn).await?;
-    }
-    Ok(())
+/// Writes meters whose periods are as they were.
+pub(super) fn set_meters<'a>(meters: &'a [&'a Meter], now: i64) -> Part<'a> {
+    SET_METERS.part(meters, move |meter, values| bind_meter(&meter.row, now, values))
+}
+
+/// Writes meters of keys that were never used, or in which a new period has begun.
+pub(super) fn open_meters<'a>(meters: &'a [&'a Meter], now: i64) -> Part<'a> {
+    OPEN_METERS.part(meters, move |meter, values| {
+        bind_meter(&meter.row, now, values);
+        bind_periods(&meter.row.spending, values);
+    })
+}
+
+fn bind_meter(row: &MeterRow, now: i64, values: &mut Values) {
+    values.bind(row.key.0).bind(row.spending.spent.0).bind(row.held.0).bind(row.requests).bind(now);
 }
 
 pub(super) fn meter_row(row: &AnyRow) -> Result<MeterRow, sqlx::Error> {
-    Ok(MeterRow { key: Id(row.try_get(0)?), held: Usd(row.try_get(1)?), counted_from: row.try_get(2)?, spending: spending(row, 3)? })
-}
-
-pub(super) async fn read_meters(conn: &mut Conn, keys: &[Id]) -> Result<Vec<MeterRow>, sqlx::Error> {
-    let mut meters = Vec::with_capacity(keys.len());
-    for (sql, chunk) in READ_METERS.chunks(conn, keys) {
-        let mut query = sqlx::query(sql);
-        for key in chunk {
-            query = query.bind(key.0);
-        }
-        for row in query.fetch_all(&mut *conn).await? {
-            meters.push(meter_row(&row)?);
-        }
-    }
-    Ok(meters)
-}
-
-/// Takes an amount that was charged in the periods of `charged`, and given back, out of what was spent before the later ones began.
-pub(super) async fn take_from_later_periods(conn: &mut Conn, key: Id, amount: Usd, charged: Numbers) -> Result<(), sqlx::Error> {
-    let query = sqlx::query(TAKE_FROM_LATER_PERIODS).bind(key.0).bind(amount.0).bind(charged.day).bind(charged.week).bind(charged.month);
-    query.execute(conn).await.map(drop)
+    let (key, held) = (Id(row.try_get(0)?), Usd(row.try_get(1)?));
+    Ok(MeterRow { key, held, requests: row.try_get(2)?, counted_from: row.try_get(3)?, spending: spending(row, 4)? })
 }
 
 fn hold_row(row: &AnyRow) -> Result<HoldRow, sqlx::Error> {

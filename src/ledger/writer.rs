@@ -3,9 +3,10 @@
 //! While one group commits, the next gathers in the queue: under load a commit serves many requests, on an idle shop one.
 
 use super::LedgerError;
-use super::batch::{Applied, Batch, End, Hold, Journal, KnownMeters, Op, Outcome, Settled, Settlement};
+use super::batch::{Batch, Refused};
 use super::meter::Job;
 use super::recovery::{Recovery, lost_request};
+use super::request::{End, Hold, Journal, Op, Outcome, Settled, Settlement};
 use super::store::HoldRow;
 use crate::db::Db;
 use crate::kernel::{Id, Kit, Usd};
@@ -33,14 +34,13 @@ pub(super) struct Writer<J: Journal> {
     kit: Kit,
     node: NodeRun,
     journal: J,
-    known_meters: KnownMeters,
     /// Holds that may or may not have been written, and that nobody waits for.
     voids: Vec<Id>,
 }
 
 impl<J: Journal> Writer<J> {
     pub(super) fn new(db: Db, kit: Kit, node: NodeRun, journal: J) -> Self {
-        Self { db, kit, node, journal, known_meters: KnownMeters::new(), voids: Vec::new() }
+        Self { db, kit, node, journal, voids: Vec::new() }
     }
 
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job<J::Entry>>, closing: CancellationToken) {
@@ -160,12 +160,16 @@ impl<J: Journal> Writer<J> {
         }
     }
 
-    pub(super) async fn apply(&mut self, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
-        let mut tx = self.db.write().await?;
-        let batch = Batch::new(&self.kit, self.node, &self.journal, &self.known_meters);
-        let Applied { outcomes, meters } = batch.apply(&mut tx, ops).await?;
-        tx.commit().await?;
-        self.known_meters.extend(meters);
+    pub(super) async fn apply(&self, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
+        let batch = || Batch::new(&self.kit, self.node, &self.journal);
+        let mut result = batch().commit(&self.db, ops, false).await;
+        if let Err(Refused::NotOpen) = result {
+            result = batch().commit(&self.db, ops, true).await;
+        }
+        let outcomes = result.map_err(|refused| match refused {
+            Refused::Failed(error) => error,
+            Refused::NotOpen => LedgerError::Corrupt("a hold is neither open nor ended".to_owned()),
+        })?;
         for (op, outcome) in ops.iter().zip(&outcomes) {
             if let (Op::Settle(settlement), Outcome::Settled(Ok(Settled { charge, fresh: true }))) = (op, outcome)
                 && charge.absorbed > Usd::ZERO

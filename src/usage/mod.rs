@@ -9,7 +9,7 @@ pub mod store;
 pub use parts::Parts;
 pub use store::{KeyUsage, RequestView};
 
-use crate::db::Conn;
+use crate::db::{Conn, Part};
 use crate::kernel::{Id, Usage, Usd};
 use crate::ledger::{self, Charge, LostRequest};
 use serde::{Deserialize, Serialize};
@@ -118,8 +118,8 @@ pub struct Journal;
 impl ledger::Journal for Journal {
     type Entry = Record;
 
-    async fn write(&self, conn: &mut Conn, entries: &[(&Record, Charge)]) -> Result<(), sqlx::Error> {
-        store::write(conn, entries).await
+    fn write<'a>(&self, entries: &'a [(&'a Record, Charge)]) -> Option<Part<'a>> {
+        Some(store::write(entries))
     }
 
     fn recovered(&self, lost: &LostRequest) -> Record {

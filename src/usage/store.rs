@@ -1,7 +1,7 @@
 //! The SQL of usage rows.
 
 use super::{Parts, Record};
-use crate::db::{Bulk, Conn, flag};
+use crate::db::{Bulk, Conn, Part, flag};
 use crate::kernel::{Id, Usd};
 use crate::ledger::Charge;
 use crate::statements;
@@ -25,9 +25,12 @@ statements! {
 static WRITE_REQUESTS: Bulk = Bulk::new(
     "WRITE_REQUESTS",
     "INSERT INTO request (id, user_id, key_id, channel_id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms, error, \
-     operation, parts, price_id, upstream_cost, upstream_model, route) VALUES ",
-    &["", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""],
-    " ON CONFLICT (id) DO UPDATE SET channel_id = excluded.channel_id, status = excluded.status, outcome = excluded.outcome, input_tokens = excluded.input_tokens, \
+     operation, parts, price_id, upstream_cost, upstream_model, route) SELECT * FROM (VALUES ",
+    &[
+        "BIGINT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT",
+        "BIGINT", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT",
+    ],
+    ") AS v WHERE column1 IS NOT NULL ON CONFLICT (id) DO UPDATE SET channel_id = excluded.channel_id, status = excluded.status, outcome = excluded.outcome, input_tokens = excluded.input_tokens, \
      cached_tokens = excluded.cached_tokens, cache_write_tokens = excluded.cache_write_tokens, output_tokens = excluded.output_tokens, counted = excluded.counted, \
      cost = excluded.cost, ttft_ms = excluded.ttft_ms, duration_ms = excluded.duration_ms, error = excluded.error, operation = excluded.operation, parts = excluded.parts, price_id = excluded.price_id, \
      upstream_cost = excluded.upstream_cost, upstream_model = excluded.upstream_model, route = excluded.route",
@@ -92,39 +95,34 @@ fn saturated(tokens: u64) -> i64 {
     i64::try_from(tokens).unwrap_or(i64::MAX)
 }
 
-pub(super) async fn write(conn: &mut Conn, entries: &[(&Record, Charge)]) -> Result<(), sqlx::Error> {
-    for (sql, chunk) in WRITE_REQUESTS.chunks(conn, entries) {
-        let mut query = sqlx::query(sql);
-        for (record, charge) in chunk {
-            let (usage, detail) = (&record.usage, &record.detail);
-            query = query
-                .bind(record.id.0)
-                .bind(record.user.0)
-                .bind(record.key.0)
-                .bind(record.channel.map(|channel| channel.0))
-                .bind(record.model.clone())
-                .bind(flag(record.streamed))
-                .bind(i64::from(record.status))
-                .bind(record.outcome.word())
-                .bind(saturated(usage.input.saturating_add(usage.audio_input).saturating_add(usage.image_input)))
-                .bind(saturated(usage.cached))
-                .bind(saturated(usage.cache_write.saturating_add(usage.cache_write_1h)))
-                .bind(saturated(usage.all_output()))
-                .bind(flag(record.counted))
-                .bind(charge.charged.0)
-                .bind(record.ttft_ms)
-                .bind(record.duration_ms)
-                .bind(record.error.clone())
-                .bind(detail.operation)
-                .bind(Parts::of(usage).write())
-                .bind(detail.price.map(|price| price.0))
-                .bind(detail.upstream_cost.map(|cost| cost.0))
-                .bind(detail.upstream_model.clone())
-                .bind(detail.route.clone());
-        }
-        query.execute(&mut *conn).await?;
-    }
-    Ok(())
+pub(super) fn write<'a>(entries: &'a [(&'a Record, Charge)]) -> Part<'a> {
+    WRITE_REQUESTS.part(entries, |(record, charge), values| {
+        let (usage, detail) = (&record.usage, &record.detail);
+        values
+            .bind(record.id.0)
+            .bind(record.user.0)
+            .bind(record.key.0)
+            .bind(record.channel.map(|channel| channel.0))
+            .bind(record.model.as_str())
+            .bind(flag(record.streamed))
+            .bind(i64::from(record.status))
+            .bind(record.outcome.word())
+            .bind(saturated(usage.input.saturating_add(usage.audio_input).saturating_add(usage.image_input)))
+            .bind(saturated(usage.cached))
+            .bind(saturated(usage.cache_write.saturating_add(usage.cache_write_1h)))
+            .bind(saturated(usage.all_output()))
+            .bind(flag(record.counted))
+            .bind(charge.charged.0)
+            .bind(record.ttft_ms)
+            .bind(record.duration_ms)
+            .bind(record.error.as_deref())
+            .bind(detail.operation)
+            .bind(Parts::of(usage).write())
+            .bind(detail.price.map(|price| price.0))
+            .bind(detail.upstream_cost.map(|cost| cost.0))
+            .bind(detail.upstream_model.as_deref())
+            .bind(detail.route.as_deref());
+    })
 }
 
 pub(super) async fn recent(conn: &mut Conn, user: Id, before: Id, limit: i64) -> Result<Vec<RequestView>, sqlx::Error> {

@@ -27,8 +27,11 @@ const STORES: &[(&str, Statements, &[&Bulk])] = &[
     ("usage/store.rs", usage::store::STATEMENTS, usage::store::BULK),
 ];
 
+/// How a statement over many rows begins.
+const BULKS: [&str; 2] = ["Bulk::new(", "Bulk::locking("];
+
 /// Files of the database layer that speak to one engine in its own words: begin a transaction, set a pragma, migrate.
-const ENGINE_FILES: [&str; 4] = ["db/bulk.rs", "db/connect.rs", "db/migrate.rs", "db/mod.rs"];
+const ENGINE_FILES: [&str; 5] = ["db/bulk.rs", "db/connect.rs", "db/migrate.rs", "db/mod.rs", "db/script.rs"];
 
 #[tokio::test]
 async fn every_statement_prepares() {
@@ -62,13 +65,13 @@ fn every_store_is_listed_with_all_its_bulk_statements() {
     assert_eq!(with_sql, listed, "left: files with SQL; right: files in the list of this test");
     for (path, _, bulk) in STORES {
         let file = files.iter().find(|file| file.path == *path).unwrap();
-        assert_eq!(file.code.matches("Bulk::new(").count(), bulk.len(), "{path}: every Bulk stands in its BULK");
+        assert_eq!(BULKS.iter().map(|opening| file.code.matches(opening).count()).sum::<usize>(), bulk.len(), "{path}: every Bulk stands in its BULK");
         assert!(file.code.matches("statements! {").count() <= 1, "{path}: one list of statements");
     }
 }
 
 fn has_sql(file: &SourceFile) -> bool {
-    !ENGINE_FILES.contains(&file.path.as_str()) && (file.code.contains("statements! {") || file.code.contains("Bulk::new("))
+    !ENGINE_FILES.contains(&file.path.as_str()) && (file.code.contains("statements! {") || BULKS.iter().any(|opening| file.code.contains(opening)))
 }
 
 /// Whether a text is SQL: begins as a statement does, in capitals.
@@ -82,13 +85,13 @@ fn hidden_sql(file: &SourceFile) -> Vec<String> {
     if ENGINE_FILES.contains(&file.path.as_str()) {
         return Vec::new();
     }
-    let named: Vec<_> = ["statements! {", "Bulk::new("].iter().flat_map(|opening| file.spans(opening)).collect();
+    let named: Vec<_> = ["statements! {", BULKS[0], BULKS[1]].iter().flat_map(|opening| file.spans(opening)).collect();
     let is_store = file.path.ends_with("/store.rs") || file.path.starts_with("db/");
     let hidden = |at: &usize| !is_store || !named.iter().any(|span| span.contains(at));
     let mut found: Vec<String> = file.strings.iter().filter(|(at, text)| is_sql(text) && hidden(at)).map(|(_, text)| text.clone()).collect();
     if !is_store {
         found.extend(
-            ["sqlx::query", "sqlx::raw_sql", "AssertSqlSafe", "statements! {", "Bulk::new("]
+            ["sqlx::query", "sqlx::raw_sql", "AssertSqlSafe", "statements! {", BULKS[0], BULKS[1]]
                 .iter()
                 .filter(|word| file.code.contains(*word))
                 .map(ToString::to_string),

@@ -1,7 +1,7 @@
 //! Callers that go, groups of which one cannot succeed, numbers that cannot be.
 
 use super::{Note, Notes, Shop, kit};
-use farebox::db::Conn;
+use farebox::db::{Bulk, Part};
 use farebox::kernel::{Clock, Id, Usd};
 use farebox::ledger::{Budgets, Charge, HoldRequest, Journal, LedgerError, LostRequest, Meter, NodeRun};
 use futures_util::future::{join_all, join3};
@@ -145,14 +145,20 @@ async fn costs_that_cannot_be_never_move_money_the_wrong_way() {
     shop.must_be_clean().await;
 }
 
+/// A setting without a value.
+static BROKEN: Bulk =
+    Bulk::new("BROKEN", "INSERT INTO setting (name, value, updated_at) SELECT column1, NULL, 0 FROM (VALUES ", &["TEXT"], ") AS v WHERE column1 IS NOT NULL");
+
 /// A journal that the database refuses.
 struct Broken;
 
 impl Journal for Broken {
     type Entry = Id;
 
-    async fn write(&self, conn: &mut Conn, _: &[(&Id, Charge)]) -> Result<(), sqlx::Error> {
-        sqlx::query("INSERT INTO setting (name) VALUES (NULL)").execute(conn).await.map(drop)
+    fn write<'a>(&self, entries: &'a [(&'a Id, Charge)]) -> Option<Part<'a>> {
+        Some(BROKEN.part(entries, |(id, _), values| {
+            values.bind(id.to_string());
+        }))
     }
 
     fn recovered(&self, lost: &LostRequest) -> Id {

@@ -1,0 +1,192 @@
+//! Several statements over many rows, sent together.
+//!
+//! SQLite runs in a thread of its own, and going there and back costs more than most statements: one text with all of them, and with
+//! the transaction's begin or end, goes there once. The text is the same for every number of rows up to the next of a few sizes, so that it
+//! is prepared once: what is left over is filled with nulls, which no statement may act on. PostgreSQL takes one statement at a time
+//! and gets them one after the other, each with exactly its rows.
+
+use super::bulk::{Bulk, SCRIPT_MOST, script_size};
+use super::{Conn, Engine};
+use futures_util::TryStreamExt;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::{Any, Arguments, AssertSqlSafe, Either, Encode, Executor, SqlSafeStr, Type};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The values of a statement, in the order of its placeholders.
+#[derive(Default)]
+pub struct Values {
+    arguments: AnyArguments,
+    failed: Option<sqlx::error::BoxDynError>,
+}
+
+impl Values {
+    /// Adds the next value.
+    pub fn bind<'t, T: Encode<'t, Any> + Type<Any>>(&mut self, value: T) -> &mut Self {
+        if let Err(error) = self.arguments.add(value) {
+            self.failed = Some(error);
+        }
+        self
+    }
+
+    fn done(self) -> Result<AnyArguments, sqlx::Error> {
+        self.failed.map_or(Ok(self.arguments), |error| Err(sqlx::Error::Encode(error)))
+    }
+}
+
+type Bind<'a> = Box<dyn Fn(usize, &mut Values) + Send + Sync + 'a>;
+
+/// A statement and its rows.
+pub struct Part<'a> {
+    bulk: &'static Bulk,
+    rows: usize,
+    bind: Bind<'a>,
+}
+
+impl<'a> Part<'a> {
+    /// One row for each item; `bind` gives the values of its columns.
+    pub fn new<T: Sync>(bulk: &'static Bulk, items: &'a [T], bind: impl Fn(&T, &mut Values) + Send + Sync + 'a) -> Self {
+        Self { bulk, rows: items.len(), bind: Box::new(move |row, values| bind(&items[row], values)) }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Binds the rows of one chunk, and nulls up to `size` rows.
+    fn bind(&self, from: usize, size: usize, values: &mut Values) {
+        let to = self.rows.min(from + size);
+        for row in from..to {
+            (self.bind)(row, values);
+        }
+        let rows = to.saturating_sub(from);
+        for _ in 0..(size - rows) * self.bulk.columns() {
+            values.bind(None::<i64>);
+        }
+    }
+}
+
+/// What a statement came to.
+#[derive(Default)]
+pub struct Answer {
+    /// The rows that it returned.
+    pub rows: Vec<AnyRow>,
+    /// How many rows it changed.
+    pub affected: u64,
+}
+
+/// What stands around the statements of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Around {
+    Begin,
+    Nothing,
+    Commit,
+}
+
+/// The texts that were made so far, by what stands around the statements, which they are, and for how many rows each.
+type Texts = HashMap<(Around, Vec<(usize, usize)>), Arc<str>>;
+
+/// The texts for SQLite.
+#[derive(Debug, Default)]
+pub(super) struct Scripts(Mutex<Texts>);
+
+impl Scripts {
+    fn text(&self, around: Around, parts: &[(&'static Bulk, usize)]) -> Arc<str> {
+        let key = (around, parts.iter().map(|(bulk, size)| (std::ptr::from_ref(*bulk).addr(), *size)).collect());
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = texts.entry(key).or_insert_with(|| {
+            let mut all: Vec<&str> = parts.iter().map(|(bulk, size)| bulk.script_text(*size)).collect();
+            match around {
+                Around::Begin => all.insert(0, "BEGIN IMMEDIATE"),
+                Around::Nothing => {}
+                Around::Commit => all.push("COMMIT"),
+            }
+            all.join(";\n").into()
+        });
+        Arc::clone(text)
+    }
+
+    /// Sends the parts, which are not empty, to SQLite: in one text, unless there are more rows than the largest has.
+    pub(super) async fn run(&self, conn: &mut Conn, around: Around, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
+        let mut answers: Vec<Answer> = parts.iter().map(|_| Answer::default()).collect();
+        let most = parts.iter().map(|part| part.rows).max().unwrap_or(0);
+        let chunks = most.div_ceil(SCRIPT_MOST).max(1);
+        for chunk in 0..chunks {
+            let here = match around {
+                Around::Begin if chunk > 0 => Around::Nothing,
+                Around::Commit if chunk + 1 < chunks => Around::Nothing,
+                around => around,
+            };
+            self.run_chunk(conn, here, parts, chunk * SCRIPT_MOST, &mut answers).await?;
+        }
+        Ok(answers)
+    }
+
+    async fn run_chunk(&self, conn: &mut Conn, around: Around, parts: &[Part<'_>], from: usize, answers: &mut [Answer]) -> Result<(), sqlx::Error> {
+        let left = |part: &Part<'_>| part.rows.saturating_sub(from).min(SCRIPT_MOST);
+        let most = parts.iter().map(left).max().unwrap_or(0);
+        // Three sizes at most for one number of requests, so that there are few texts.
+        let sizes = [1, script_size(most.div_ceil(4)), script_size(most)];
+        let here: Vec<(usize, usize)> = parts
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| left(part) > 0)
+            .map(|(n, part)| (n, sizes.into_iter().find(|size| left(part) <= *size).unwrap_or(SCRIPT_MOST)))
+            .collect();
+        let texts: Vec<(&'static Bulk, usize)> = here.iter().map(|(n, size)| (parts[*n].bulk, *size)).collect();
+        if texts.is_empty() && around == Around::Nothing {
+            return Ok(());
+        }
+        let mut values = Values::default();
+        values.arguments.reserve(texts.iter().map(|(bulk, size)| bulk.columns() * size).sum(), 0);
+        for (n, size) in &here {
+            parts[*n].bind(from, *size, &mut values);
+        }
+        let sql = AssertSqlSafe(self.text(around, &texts)).into_sql_str();
+        let mut results = conn.fetch_many(sqlx::query_with(sql, values.done()?));
+        let mut statement = 0_usize;
+        let first = usize::from(around == Around::Begin);
+        while let Some(result) = results.try_next().await? {
+            let answer = statement.checked_sub(first).and_then(|at| here.get(at)).map(|(n, _)| &mut answers[*n]);
+            match result {
+                Either::Left(done) => {
+                    statement += 1;
+                    if let Some(answer) = answer {
+                        answer.affected += done.rows_affected();
+                    }
+                }
+                Either::Right(row) => {
+                    if let Some(answer) = answer {
+                        answer.rows.push(row);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends the parts one after the other, each in as few statements as its number of rows takes.
+pub(super) async fn run_each(conn: &mut Conn, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
+    let engine = Engine::of(conn);
+    let mut answers = Vec::with_capacity(parts.len());
+    for part in parts {
+        let mut answer = Answer::default();
+        let mut from = 0;
+        for (sql, size) in part.bulk.chunk_sizes(engine, part.rows) {
+            let mut values = Values::default();
+            part.bind(from, size, &mut values);
+            from += size;
+            let mut results = conn.fetch_many(sqlx::query_with(sql, values.done()?));
+            while let Some(result) = results.try_next().await? {
+                match result {
+                    Either::Left(done) => answer.affected += done.rows_affected(),
+                    Either::Right(row) => answer.rows.push(row),
+                }
+            }
+        }
+        answers.push(answer);
+    }
+    Ok(answers)
+}
