@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The most requests in one commit: bounds what a failing commit has to repeat.
 const GROUP: usize = 256;
+/// How many turns the writer gives to everything else before it commits, at most, and how many when nothing comes of them.
+const TURNS: usize = 32;
+const IDLE_TURNS: usize = 2;
 /// How long the writer waits between tries when the database is away.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -62,11 +65,7 @@ impl<J: Journal> Writer<J> {
             tokio::select! {
                 biased;
                 received = jobs.recv_many(group, GROUP) => {
-                    // The last commit has just woken many: those that ask again at once come into this group, not the next.
-                    tokio::task::yield_now().await;
-                    while group.len() < GROUP && let Ok(job) = jobs.try_recv() {
-                        group.push(job);
-                    }
+                    gather(jobs, group).await;
                     return received > 0;
                 }
                 () = closing.cancelled(), if !jobs.is_closed() => jobs.close(),
@@ -227,6 +226,25 @@ impl<J: Journal> Writer<J> {
             }
         }
         Ok(outcomes)
+    }
+}
+
+/// Lets everything else run that can, as long as more jobs come of it: those whom the last commit has woken, and those whose bytes have just
+/// come, join this group. A processor that has nothing else to do goes on at once.
+async fn gather<E>(jobs: &mut mpsc::Receiver<Job<E>>, group: &mut Vec<Job<E>>) {
+    let mut idle = 0;
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+        let before = group.len();
+        while group.len() < GROUP
+            && let Ok(job) = jobs.try_recv()
+        {
+            group.push(job);
+        }
+        idle = if group.len() == before { idle + 1 } else { 0 };
+        if idle == IDLE_TURNS || group.len() == GROUP {
+            return;
+        }
     }
 }
 
