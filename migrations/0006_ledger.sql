@@ -24,3 +24,11 @@ UPDATE wallet SET spent = (
 );
 UPDATE wallet SET day_start = spent, week_start = spent, month_start = spent, counted_from = (SELECT COALESCE(MAX(at), 0) + 1 FROM transfer);
 UPDATE key_meter SET day_start = spent, week_start = spent, month_start = spent, counted_from = (SELECT COALESCE(MAX(at), 0) + 1 FROM transfer);
+
+-- Which credits have something left. Were that told by `posted`, each charge would take the credit out of both indexes and put it back.
+ALTER TABLE credit ADD COLUMN live BIGINT NOT NULL DEFAULT 1 CHECK (live IN (0, 1));
+UPDATE credit SET live = 0 WHERE posted = 0;
+DROP INDEX credit_user;
+DROP INDEX credit_expiry;
+CREATE INDEX credit_user ON credit (user_id) WHERE live = 1;
+CREATE INDEX credit_expiry ON credit (expires_at) WHERE live = 1;

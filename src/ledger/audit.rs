@@ -287,6 +287,9 @@ async fn check_credits(conn: &mut Conn, report: &mut Report, accounts: &mut Hash
         if legs != i128::from(in_hold) {
             report.find(format!("credit {}: held {in_hold}, open holds have {legs}", Id(id)));
         }
+        if (row.try_get::<i64, _>(5)? == 1) != (posted > 0) {
+            report.find(format!("credit {}: has {posted} posted, but is not marked so", Id(id)));
+        }
         if in_hold < 0 || posted < in_hold {
             report.find(format!("credit {}: held {in_hold} of {posted}", Id(id)));
         }

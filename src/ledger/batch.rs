@@ -18,6 +18,8 @@ pub(super) struct Wallet {
     /// In spend order.
     pub(super) buckets: Vec<Bucket>,
     touched: BTreeSet<Id>,
+    /// Credits that were empty before.
+    pub(super) refilled: BTreeSet<Id>,
 }
 
 impl Wallet {
@@ -168,7 +170,7 @@ impl<'a, J: Journal> Batch<'a, J> {
         let today = Numbers::at(self.now);
         for row in &wallets.rows {
             let (user, row) = store::wallet_of(row)?;
-            let mut wallet = Wallet { row, before: row, at: self.now, buckets: Vec::new(), touched: BTreeSet::new() };
+            let mut wallet = Wallet { row, before: row, at: self.now, buckets: Vec::new(), touched: BTreeSet::new(), refilled: BTreeSet::new() };
             wallet.row.spending.roll(today);
             wallet.at = self.now.max(Period::Day.begins_at_ms(wallet.row.spending.day.number));
             self.wallets.insert(user, wallet);
@@ -342,7 +344,7 @@ impl<'a, J: Journal> Batch<'a, J> {
 
     /// Writes what has changed, and commits.
     async fn write(&self, tx: Tx, ops: &[Op<J::Entry>], entries: &[(&J::Entry, Charge)]) -> Result<(), LedgerError> {
-        let (mut wallets, mut rolled, mut credits) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut wallets, mut rolled, mut credits, mut turned) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (user, wallet) in &self.wallets {
             let (before, row) = (&wallet.before, &wallet.row);
             if (before.owed, before.spending.spent) != (row.owed, row.spending.spent) {
@@ -351,7 +353,9 @@ impl<'a, J: Journal> Batch<'a, J> {
             if Period::ALL.into_iter().any(|period| before.spending.count(period) != row.spending.count(period)) {
                 rolled.push((*user, *row));
             }
-            credits.extend(wallet.buckets.iter().filter(|b| wallet.touched.contains(&b.id)));
+            let touched = wallet.buckets.iter().filter(|b| wallet.touched.contains(&b.id));
+            credits.extend(touched.clone());
+            turned.extend(touched.filter(|b| b.posted == Usd::ZERO || wallet.refilled.contains(&b.id)));
         }
         let changed = self.meters.values().filter(|meter| meter.before.is_none_or(|before| before.has_moved(&meter.row)));
         // What stays is the periods: they change with the day.
@@ -361,6 +365,7 @@ impl<'a, J: Journal> Batch<'a, J> {
             store::set_wallets(&wallets),
             store::set_periods(&rolled),
             store::set_credits(&credits),
+            store::set_live(&turned),
             store::insert_holds(&self.holds),
             store::insert_transfers(&self.transfers),
             store::open_meters(&new_meters, self.now),

@@ -188,7 +188,8 @@ impl Books {
             transfers.push(self.row(take, debit, credit, leg.amount, TransferKind::Adjustment, leg_key(take, n)));
         }
         let changed: Vec<&Bucket> = buckets.iter().filter(|b| legs.iter().any(|leg| leg.credit == b.id)).collect();
-        tx.run(&[store::set_credits(&changed)]).await?;
+        let emptied: Vec<&Bucket> = changed.iter().copied().filter(|b| b.posted == Usd::ZERO).collect();
+        tx.run(&[store::set_credits(&changed), store::set_live(&emptied)]).await?;
         tx.run(&[store::insert_transfers(&transfers)]).await.map(drop).map_err(|error| conflict(error, &take.idempotency_key))
     }
 
@@ -239,7 +240,8 @@ impl Books {
                 continue;
             }
             bucket.posted = bucket.held;
-            tx.run(&[store::set_credits(&[&bucket])]).await?;
+            let emptied: &[&Bucket] = if bucket.posted == Usd::ZERO { &[&bucket] } else { &[] };
+            tx.run(&[store::set_credits(&[&bucket]), store::set_live(emptied)]).await?;
             let id = self.kit.ids.next();
             let row = Transfer {
                 id,

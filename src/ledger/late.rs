@@ -119,6 +119,7 @@ impl<J: Journal> Batch<'_, J> {
         if !wallet.buckets.iter().any(|b| b.id == leg.credit)
             && let Some(credit) = store::credit_by_id(tx, leg.credit).await?
         {
+            wallet.refilled.insert(credit.bucket.id);
             wallet.buckets.push(credit.bucket);
             spend::order(&mut wallet.buckets);
         }

@@ -4,7 +4,7 @@ use super::accounts::Transfer;
 use super::batch::Meter;
 use super::budget::{Count, Period, Spending};
 use super::spend::{Bucket, CreditKind, Leg, read_legs, write_legs};
-use crate::db::{Bulk, Conn, Part, Tx, Values};
+use crate::db::{Bulk, Conn, Part, Tx, Values, flag};
 use crate::kernel::{Id, Usd, clock::DAY_MS};
 use crate::statements;
 use sqlx::{Any, Row, any::AnyRow};
@@ -15,10 +15,10 @@ statements! {
     READ_OWED = "SELECT owed FROM wallet WHERE user_id = $1";
     SET_OWED = "UPDATE wallet SET owed = $2 WHERE user_id = $1";
     SET_OVERDRAFT_LIMIT = "UPDATE wallet SET overdraft_limit = $2 WHERE user_id = $1";
-    CREDITS_OF = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE user_id = $1 AND posted > 0";
+    CREDITS_OF = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE user_id = $1 AND live = 1";
     CREDIT_BY_ID = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE id = $1";
-    INSERT_CREDIT = "INSERT INTO credit (id, user_id, kind, granted, posted, held, priority, effective_at, expires_at, reference, created_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10)";
-    EXPIRED_OWNERS = "SELECT DISTINCT user_id FROM credit WHERE expires_at <= $1 AND posted > 0 AND held < posted ORDER BY user_id LIMIT $2";
+    INSERT_CREDIT = "INSERT INTO credit (id, user_id, kind, granted, posted, held, priority, effective_at, expires_at, reference, created_at, live) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11)";
+    EXPIRED_OWNERS = "SELECT DISTINCT user_id FROM credit WHERE expires_at <= $1 AND live = 1 AND held < posted ORDER BY user_id LIMIT $2";
     TRANSFER_BY_KEY = "SELECT debit, credit, amount, payload_hash FROM transfer WHERE idempotency_key = $1";
     STATEMENT = "SELECT id, debit, credit, amount, kind, reference, at FROM transfer WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
     HOLD_BY_ID = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE id = $1";
@@ -27,7 +27,7 @@ statements! {
     OPEN_HOLDS_OF_NODE = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE node = $1 AND incarnation = $2 AND state = 'open' AND id > $3 ORDER BY id LIMIT $4";
     NODES_WITH_OPEN_HOLDS = "SELECT DISTINCT node, incarnation FROM hold WHERE state = 'open'";
     AUDIT_TRANSFERS = "SELECT id, debit, credit, amount, kind, user_id, reference, payload_hash, at FROM transfer WHERE id > $1 ORDER BY id LIMIT $2";
-    AUDIT_CREDITS = "SELECT id, user_id, granted, posted, held FROM credit WHERE id > $1 ORDER BY id LIMIT $2";
+    AUDIT_CREDITS = "SELECT id, user_id, granted, posted, held, live FROM credit WHERE id > $1 ORDER BY id LIMIT $2";
     AUDIT_WALLETS = "SELECT user_id, owed, overdraft_limit, spent, day, day_start, week, week_start, month, month_start, counted_from FROM wallet WHERE user_id > $1 ORDER BY user_id LIMIT $2";
     AUDIT_OPEN_HOLDS = "SELECT id, key_id, amount, legs FROM hold WHERE state = 'open' AND id > $1 ORDER BY id LIMIT $2";
     AUDIT_ENDED_HOLDS = "SELECT id, user_id, key_id, amount, captured, released FROM hold WHERE state <> 'open' AND id > $1 ORDER BY id LIMIT $2";
@@ -44,7 +44,7 @@ static LOCK_WALLETS: Bulk = Bulk::locking(
 
 static READ_CREDITS: Bulk = Bulk::new(
     "READ_CREDITS",
-    "SELECT user_id, id, kind, posted, held, priority, effective_at, expires_at FROM credit WHERE posted > 0 AND user_id IN (VALUES ",
+    "SELECT user_id, id, kind, posted, held, priority, effective_at, expires_at FROM credit WHERE live = 1 AND user_id IN (VALUES ",
     &["BIGINT"],
     ")",
 );
@@ -99,6 +99,9 @@ static SET_CREDITS: Bulk = Bulk::new(
     ") UPDATE credit SET posted = v.posted, held = v.held FROM v WHERE credit.id = v.id",
 );
 
+static SET_LIVE: Bulk =
+    Bulk::new("SET_LIVE", "WITH v (id, live) AS (VALUES ", &["BIGINT", "BIGINT"], ") UPDATE credit SET live = v.live FROM v WHERE credit.id = v.id");
+
 static SET_METERS: Bulk = Bulk::new(
     "SET_METERS",
     "WITH v (key_id, spent, held, requests, last_used_at) AS (VALUES ",
@@ -141,6 +144,7 @@ pub const BULK: &[&Bulk] = &[
     &END_HOLDS,
     &CHECKPOINT_HOLDS,
     &SET_CREDITS,
+    &SET_LIVE,
     &SET_METERS,
     &OPEN_METERS,
     &SET_WALLETS,
@@ -363,6 +367,7 @@ pub(super) async fn insert_credit(conn: &mut Conn, user: Id, bucket: &Bucket, gr
         .bind(bucket.expires_at)
         .bind(reference.to_owned())
         .bind(now)
+        .bind(flag(bucket.posted > Usd::ZERO))
         .execute(conn)
         .await
         .map(drop)
@@ -463,6 +468,13 @@ pub(super) fn checkpoint_holds(checkpoints: &[(Id, Usd)]) -> Part<'_> {
 pub(super) fn set_credits<'a>(buckets: &'a [&'a Bucket]) -> Part<'a> {
     SET_CREDITS.part(buckets, |bucket, values| {
         values.bind(bucket.id.0).bind(bucket.posted.0).bind(bucket.held.0);
+    })
+}
+
+/// Says of credits whether something is left of them: of each that is empty now, or was.
+pub(super) fn set_live<'a>(buckets: &'a [&'a Bucket]) -> Part<'a> {
+    SET_LIVE.part(buckets, |bucket, values| {
+        values.bind(bucket.id.0).bind(flag(bucket.posted > Usd::ZERO));
     })
 }
 

@@ -35,6 +35,7 @@ async fn each_alteration_is_found() {
         ("two credits that cancel out", "UPDATE credit SET posted = CASE WHEN held > 0 THEN posted - 1 ELSE posted + 1 END WHERE posted > 400"),
         ("held", "UPDATE credit SET held = held + 1 WHERE held > 0"),
         ("held where nothing is held", "UPDATE credit SET held = 1 WHERE held = 0 AND posted > 0"),
+        ("a credit that seems empty", "UPDATE credit SET live = 0 WHERE posted > 0"),
         ("granted", "UPDATE credit SET granted = granted + 1"),
         ("a credit's owner", "UPDATE credit SET user_id = (SELECT MAX(user_id) FROM wallet) WHERE held > 0"),
         ("a deleted credit", "DELETE FROM credit WHERE held > 0"),
