@@ -178,6 +178,11 @@ const READERS: u32 = 4;
 /// How many connections serve writers on PostgreSQL. SQLite has one writer by nature.
 const POSTGRES_WRITERS: u32 = 8;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// SQLite's writer keeps the pages of its indexes, 8 MB of them. It copies the log into the file, with a flush of the disk, when that has grown to
+/// 64 MB: the pages that are written again and again are copied once.
+const WRITER_PRAGMAS: &str = "PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864;";
+/// Readers find what they need in the operating system's cache.
+const READER_PRAGMAS: &str = "PRAGMA cache_size = -1000;";
 /// How long a server may take to answer the first time.
 const KNOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -214,8 +219,8 @@ impl Db {
             knock(&options).await.map_err(unreachable)?;
         }
         let writers = if engine == Engine::Sqlite { 1 } else { POSTGRES_WRITERS };
-        let write = pool(engine, writers, durability).connect_with(options.clone()).await.map_err(unreachable)?;
-        let read = pool(engine, READERS, durability).connect_lazy_with(options);
+        let write = pool(engine, writers, durability, WRITER_PRAGMAS).connect_with(options.clone()).await.map_err(unreachable)?;
+        let read = pool(engine, READERS, durability, READER_PRAGMAS).connect_lazy_with(options);
         Ok(Self { engine, read, write, scripts: Arc::default() })
     }
 
@@ -307,11 +312,12 @@ async fn knock(options: &AnyConnectOptions) -> Result<(), sqlx::Error> {
     tokio::time::timeout(KNOCK_TIMEOUT, AnyConnection::connect_with(options)).await.map_err(|_| late())??.close().await
 }
 
-fn pool(engine: Engine, size: u32, durability: Durability) -> AnyPoolOptions {
+fn pool(engine: Engine, size: u32, durability: Durability, cache: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(engine == Engine::Postgres).after_connect(move |conn, _| {
         Box::pin(async move {
             if engine == Engine::Sqlite {
-                conn.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;").await?;
+                conn.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;").await?;
+                conn.execute(cache).await?;
                 if durability == Durability::PowerLoss {
                     conn.execute("PRAGMA synchronous = FULL;").await?;
                 }

@@ -147,7 +147,11 @@ impl Scripts {
         let mut results = conn.fetch_many(sqlx::query_with(sql, values.done()?));
         let mut statement = 0_usize;
         let first = usize::from(around == Around::Begin);
-        while let Some(result) = results.try_next().await? {
+        let all = here.len() + usize::from(around != Around::Nothing);
+        // After the last statement only the end of the answers would come, for one more wake-up.
+        while statement < all
+            && let Some(result) = results.try_next().await?
+        {
             let answer = statement.checked_sub(first).and_then(|at| here.get(at)).map(|(n, _)| &mut answers[*n]);
             match result {
                 Either::Left(done) => {
