@@ -16,7 +16,7 @@ from pathlib import Path
 
 import load
 from machine import Failure, Process, free_port, wait_for
-from report import Report
+from report import CROWD, Report
 from shop import Shop
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
@@ -61,7 +61,7 @@ def finished(stats):
 class Nginx:
     """The floor."""
 
-    key = "none"
+    keys = ("none",)
 
     def __init__(self, upstream, folder):
         port = free_port()
@@ -75,9 +75,9 @@ class Nginx:
 
 def measure(gateway, mode, options, upstream, folder):
     """Warms up, loads, and counts on every side."""
-    load.run(gateway.url, gateway.key, mode, options.warm_up, LOAD_CORE, folder)
+    load.run(gateway.url, gateway.keys, mode, options.warm_up, LOAD_CORE, folder)
     before = count(gateway, upstream)
-    record = load.run(gateway.url, gateway.key, mode, options.seconds, LOAD_CORE, folder)
+    record = load.run(gateway.url, gateway.keys, mode, options.seconds, LOAD_CORE, folder)
     after = count(gateway, upstream)
     return record | {name: after[name] - before[name] for name in before}
 
@@ -97,30 +97,47 @@ def bench(options, folder):
         servers.insert(0, shop.process)
         nginx = Nginx(upstream, folder)
         servers.insert(0, nginx.process)
-        idle = shop.process.memory_mib()
         gateways = [("farebox", shop), ("nginx", nginx)]
-        for _, gateway in gateways:
-            for streamed in (False, True):
-                load.check_answer(gateway.url, gateway.key, streamed)
+        if options.crowd:
+            (folder / "crowd").mkdir()
+            crowd = Shop(options.farebox, upstream.url, GATEWAY_CORE, folder / "crowd", crowded=True)
+            servers.insert(0, crowd.process)
+            gateways.insert(1, (CROWD, crowd))
+        idle = {name: gateway.process.memory_mib() for name, gateway in gateways}
+        modes = (*load.MODES, *((load.TRANSLATED,) if options.translated else ()))
+        for name, gateway in gateways:
+            for mode in modes:
+                if measures(name, mode):
+                    load.check_answer(gateway.url, gateway.keys[0], mode)
         report = Report()
         for turn in range(options.rounds):
-            for mode in load.MODES:
+            for mode in modes:
                 for name, gateway in gateways if turn % 2 == 0 else reversed(gateways):
-                    report.add(name, mode, measure(gateway, mode, options, upstream, folder))
-        memory = shop.process.memory_mib()
-        report.objections += shop.close_books()
+                    if measures(name, mode):
+                        report.add(name, mode, measure(gateway, mode, options, upstream, folder))
+        memory = {name: gateway.process.memory_mib() for name, gateway in gateways}
+        shops = [(name, gateway) for name, gateway in gateways if isinstance(gateway, Shop)]
+        for _, gateway in shops:
+            report.objections += gateway.close_books()
     finally:
         for server in servers:
             server.stop()
     report.print_summary()
-    print(f"memory {memory:.0f} MB after load ({idle:.0f} idle)")
-    print(f"books {shop.summary}")
+    for name, gateway in shops:
+        print(f"{name} memory {memory[name]:.0f} MB after load ({idle[name]:.0f} idle)")
+        print(f"{name} books {gateway.summary}")
     if report.objections:
         print("\nVOID: the books do not match", *report.objections, sep="\n  ")
         return False
     for mode in ("chat", "stream"):
         print(f"ratio nginx {mode} {report.ratio(mode):.3f}")
+    report.print_comparisons()
     return True
+
+
+def measures(name, mode):
+    """Whether a gateway is measured in a mode: nginx does not translate, and a crowd is measured under load alone."""
+    return {"nginx": mode != load.TRANSLATED, CROWD: mode.connections > 1 and mode != load.TRANSLATED}.get(name, True)
 
 
 def main():
@@ -128,6 +145,8 @@ def main():
     parser.add_argument("--farebox", type=Path, required=True, help="the program, built for release")
     parser.add_argument("--mock", type=Path, required=True, help="the mock upstream, built for release")
     parser.add_argument("--quick", action="store_true", help="two short rounds, in less than two minutes")
+    parser.add_argument("--crowd", action="store_true", help="also with 500 channels and 100,000 customers")
+    parser.add_argument("--translated", action="store_true", help="also streams that are asked for in Anthropic's dialect")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=int, help="of each measured run")
     options = parser.parse_args()

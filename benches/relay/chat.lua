@@ -1,11 +1,33 @@
--- For wrk: posts the JSON body of the file $BODY with the bearer key $KEY, and prints what it measured as one line of JSON.
+-- For wrk: posts the JSON body of the file $BODY to $TARGET with the bearer keys of the file $KEYS, one after the other, and prints what it
+-- measured as one line of JSON.
 
 local file = assert(io.open(os.getenv("BODY"), "rb"))
-wrk.method = "POST"
-wrk.body = file:read("*a")
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer " .. os.getenv("KEY")
+local body = file:read("*a")
 file:close()
+local keys = {}
+for key in io.lines(os.getenv("KEYS")) do
+  table.insert(keys, key)
+end
+
+local next_key = 0
+local one
+
+local function make(key)
+  return wrk.format("POST", os.getenv("TARGET"), {
+    ["Content-Type"] = "application/json",
+    ["Authorization"] = "Bearer " .. key,
+    ["Host"] = wrk.headers["Host"],
+  }, body)
+end
+
+function request()
+  if #keys == 1 then
+    one = one or make(keys[1])
+    return one
+  end
+  next_key = next_key % #keys + 1
+  return make(keys[next_key])
+end
 
 function done(summary, latency)
   local errors = summary.errors

@@ -13,7 +13,7 @@ from machine import Failure, pinned
 
 HERE = Path(__file__).resolve().parent
 MODEL = "gpt-4o-mini"
-PATH = "/v1/chat/completions"
+PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages"}
 
 SYSTEM = "You are a careful assistant that answers briefly and never invents facts."
 USER = (
@@ -33,13 +33,19 @@ class Mode:
     name: str
     streamed: bool
     connections: int
+    # What the caller speaks; the upstream always speaks chat.
+    dialect: str = "chat"
 
 
 MODES = (Mode("chat", False, 32), Mode("stream", True, 32), Mode("chat@1", False, 1))
+TRANSLATED = Mode("translated", True, 32, "messages")
 
 
-def body(streamed):
+def body(streamed, dialect="chat"):
     """The request's JSON."""
+    if dialect == "messages":
+        messages = [{"role": "user", "content": USER}]
+        return json.dumps({"model": MODEL, "max_tokens": 256, "temperature": 0.2, "system": SYSTEM, "messages": messages, "stream": streamed}).encode()
     request = {
         "model": MODEL,
         "max_tokens": 256,
@@ -51,29 +57,33 @@ def body(streamed):
     return json.dumps(request).encode()
 
 
-def check_answer(url, key, streamed):
+def check_answer(url, key, mode):
     """Sends one request, and fails when the answer is not whole."""
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
-    request = urllib.request.Request(url + PATH, data=body(streamed), headers=headers)
+    request = urllib.request.Request(url + PATHS[mode.dialect], data=body(mode.streamed, mode.dialect), headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=20) as response:
             text = response.read().decode()
     except urllib.error.HTTPError as error:
         raise Failure(f"{url} answered {error.code}: {error.read().decode(errors='replace')[:500]}") from error
     events = text.count("data: ")
-    whole = events == 52 and text.rstrip().endswith("[DONE]") if streamed else '"usage"' in text
+    if mode.dialect == "messages":
+        whole = text.count("event: content_block_delta") == 50 and "event: message_stop" in text
+    else:
+        whole = events == 52 and text.rstrip().endswith("[DONE]") if mode.streamed else '"usage"' in text
     if not whole:
         raise Failure(f"an answer is not whole ({events} events):\n{text[:2000]}")
 
 
-def run(url, key, mode, seconds, core, folder):
-    """Loads a gateway for some seconds and returns what wrk measured."""
-    file = Path(folder) / f"body-{mode.streamed}.json"
-    file.write_bytes(body(mode.streamed))
+def run(url, keys, mode, seconds, core, folder):
+    """Loads a gateway for some seconds, with these keys in turns, and returns what wrk measured."""
+    file, key_file = Path(folder) / f"body-{mode.name}.json", Path(folder) / "keys"
+    file.write_bytes(body(mode.streamed, mode.dialect))
+    key_file.write_text("\n".join(keys))
     command = ["wrk", "--threads", 1, "--connections", mode.connections, "--duration", f"{seconds}s", "--timeout", "20s"]
     done = subprocess.run(
-        pinned(core, [*command, "--script", HERE / "chat.lua", url + PATH]),
-        env={**os.environ, "BODY": str(file), "KEY": key},
+        pinned(core, [*command, "--script", HERE / "chat.lua", url + PATHS[mode.dialect]]),
+        env={**os.environ, "BODY": str(file), "KEYS": str(key_file), "TARGET": PATHS[mode.dialect]},
         capture_output=True,
         text=True,
         check=False,

@@ -3,6 +3,8 @@
 from statistics import median
 
 GATEWAYS = ("farebox", "nginx")
+# The same program with many customers and channels, where that is measured.
+CROWD = "crowd"
 
 
 class Report:
@@ -31,6 +33,14 @@ class Report:
         """Answers per second, as a part of what nginx gives."""
         ours, floor = (self.value(gateway, mode, per_second) for gateway in GATEWAYS)
         return ours / floor
+
+    def print_comparisons(self):
+        """What else was measured, as a part of what Farebox gives without it."""
+        for measured, plain in (((CROWD, "chat"), ("farebox", "chat")), ((CROWD, "stream"), ("farebox", "stream")), (("farebox", "translated"), ("farebox", "stream"))):
+            if measured in self.measured:
+                ours, ours_us = (self.value(*measured, measure) for measure in (per_second, processor_us))
+                name = " ".join(measured)
+                print(f"{name} {ours:.0f} answers per second, {ours_us:.0f} us each: {ours / self.value(*plain, per_second):.3f} of {' '.join(plain)}")
 
     def print_summary(self):
         """The lines that are compared from one version to the next."""

@@ -5,6 +5,7 @@ import secrets
 import sqlite3
 import subprocess
 
+import crowd
 from load import MODEL
 from machine import Failure, Process, free_port, wait_for
 from visitor import Visitor
@@ -19,9 +20,9 @@ FORGOTTEN = ("APP_SECRET", "LOG_FORMAT", "PUBLIC_URL", "REDIS_URL", "RUST_LOG", 
 
 
 class Shop:
-    """A running Farebox with one customer, one channel and one model."""
+    """A running Farebox with one customer, one channel and one model; or, crowded, with very many."""
 
-    def __init__(self, program, upstream_url, core, folder):
+    def __init__(self, program, upstream_url, core, folder, crowded=False):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.program, self.folder, self.summary = program, folder, ""
@@ -30,13 +31,22 @@ class Shop:
         self.environment |= dict.fromkeys(FORGOTTEN, "")
         password = secrets.token_hex(16)
         self.run("admin", "create-owner", "--email", EMAIL, typed=password + "\n")
-        self.process = Process("farebox", core, [program, "serve"], folder, self.environment)
-        self.process.ready(self.url + "/readyz")
+        self.core = core
+        self.start()
         try:
-            self.key = self.furnish(password, upstream_url)
+            self.keys = [self.furnish(password, upstream_url, crowded)]
+            if crowded:
+                self.process.stop()
+                self.keys = crowd.customers(self.database)
+                self.start()
         except BaseException:
             self.process.stop()
             raise
+
+    def start(self):
+        """Runs it, until it is ready."""
+        self.process = Process("farebox", self.core, [self.program, "serve"], self.folder, self.environment)
+        self.process.ready(self.url + "/readyz")
 
     def run(self, *arguments, typed=""):
         """Runs a command of the program on the shop's database; returns what it printed."""
@@ -46,13 +56,15 @@ class Shop:
             raise Failure(f"farebox {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def furnish(self, password, upstream_url):
+    def furnish(self, password, upstream_url, crowded):
         """What an owner does first. They are their own customer here; returns the key."""
         owner = Visitor(self.url)
         owner.fill_in("/log-in", "/log-in", email=EMAIL, password=password)
         owner.fill_in("/admin/models/new", "/admin/models/new", name=MODEL, enabled="on", **PRICES)
         channel = {"name": "mock", "base_url": upstream_url + "/v1", "key": secrets.token_hex(16), "models": MODEL}
         owner.fill_in("/admin/channels/new", "/admin/channels/new", enabled="on", **channel)
+        if crowded:
+            crowd.channels(owner, upstream_url)
         account = find(r'href="(/admin/users/\w+)"', owner.open("/admin/users"))
         owner.fill_in(account, f"{account}/adjust", amount=BALANCE, reason="for the load harness")
         return find(r'<code id="new-key">(sk-\w+)</code>', owner.fill_in("/account/keys", "/account/keys", name="load"))
