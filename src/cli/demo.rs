@@ -4,6 +4,7 @@ use super::serve::{Signals, bind};
 use super::{DemoArgs, block_on, failed, misconfigured};
 use crate::app::{self, Environment, Server};
 use crate::config::{self, Config, ConfigError};
+use crate::demo::upstream::Pace;
 use crate::demo::{self, Furnished};
 use crate::kernel::Random;
 use std::io::Write;
@@ -23,7 +24,7 @@ pub(super) fn run(args: DemoArgs) -> ExitCode {
         return failed(&format!("the demo has known logins and serves on loopback only, such as 127.0.0.1:3000, not on {}", config.listen));
     }
     crate::telemetry::init(&config.log);
-    block_on(config.worker_threads, serve(config, args.json, folder))
+    block_on(config.worker_threads, serve(config, args, folder))
 }
 
 fn fresh_folder() -> PathBuf {
@@ -44,24 +45,34 @@ fn settings(args: &DemoArgs, folder: &Path) -> Result<Config, ConfigError> {
     })
 }
 
-async fn serve(config: Config, json: bool, folder: PathBuf) -> anyhow::Result<ExitCode> {
+async fn serve(config: Config, args: DemoArgs, folder: PathBuf) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let (listener, public_url) = bind(&config).await?;
-    let upstream = demo::start_upstream().await?;
+    let upstream = demo::start_upstream(if args.instant { Pace::NONE } else { Pace::REAL }).await?;
     // Absolute, like the folder of the mail: programs that read this line stand in other folders.
     let database_url = format!("sqlite://{}", std::path::absolute(folder.join("farebox.db"))?.display());
     let started = app::start(config, public_url, Environment::production()).await?;
     let furnished = demo::furnish(&started.app, &upstream).await?;
     let server = Server::serve(started, listener)?;
     let url = server.app.public_url.as_str().to_owned();
-    announce(&url, &furnished, json, &folder.join("mail"), &database_url)?;
+    let places = Places { url: &url, upstream: &upstream.base_url(), mail: &folder.join("mail"), database: &database_url };
+    announce(&places, &furnished, args.json)?;
     signals.wait().await;
     server.shutdown().await;
     upstream.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
-fn announce(url: &str, furnished: &Furnished, json: bool, mail: &Path, database_url: &str) -> anyhow::Result<()> {
+/// Where everything is.
+struct Places<'a> {
+    url: &'a str,
+    upstream: &'a str,
+    mail: &'a Path,
+    database: &'a str,
+}
+
+fn announce(places: &Places<'_>, furnished: &Furnished, json: bool) -> anyhow::Result<()> {
+    let (url, mail) = (places.url, places.mail);
     let mut out = std::io::stdout().lock();
     if json {
         let login = |login: &demo::Login| serde_json::json!({"email": login.email, "password": login.password.reveal()});
@@ -74,7 +85,8 @@ fn announce(url: &str, furnished: &Furnished, json: bool, mail: &Path, database_
             "key": furnished.key.reveal(),
             "gift_cards": cards,
             "mail_dir": mail,
-            "database_url": database_url,
+            "database_url": places.database,
+            "upstream": {"url": places.upstream, "key": demo::UPSTREAM_KEY},
         });
         writeln!(out, "{line}")?;
         return Ok(out.flush()?);

@@ -51,6 +51,9 @@ struct DemoArgs {
     /// Print one line of JSON when ready, for programs
     #[arg(long)]
     json: bool,
+    /// Answer at once, instead of at the pace of a model
+    #[arg(long)]
+    instant: bool,
 }
 
 #[derive(Debug, Subcommand)]

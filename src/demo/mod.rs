@@ -3,12 +3,13 @@
 //!
 //! [`furnish`] fills an empty shop through the same features that its admin would use.
 
+mod offers;
 pub mod upstream;
 
 use crate::accounts::{Email, Password};
 use crate::app::App;
-use crate::catalog::{self, ModelDraft, ModelFields};
-use crate::channels::{self, ChannelDraft, ChannelFields};
+use crate::catalog;
+use crate::channels;
 use crate::gift_cards::{self, NewBatch};
 use crate::i18n::Lang;
 use crate::kernel::secrets::{self, Secret};
@@ -16,7 +17,7 @@ use crate::kernel::{FieldError, Id, NEVER, Random, Usd};
 use crate::keys::{self, NewKey};
 use crate::ledger::{CreditKind, Grant, House};
 use anyhow::anyhow;
-use upstream::{Options, Pace, StartError, Upstream};
+use upstream::{Options, Pace, Upstream};
 
 /// Somebody who can log in.
 #[derive(Debug)]
@@ -42,25 +43,8 @@ pub struct Furnished {
     pub model: &'static str,
 }
 
-/// Name and dollars per million tokens: input, output, cached input, cache writes.
-type Offer = (&'static str, &'static str, &'static str, &'static str, &'static str);
-
-/// What the demo sells: the models that behave, and those that fail in one way each, for trying out what then happens.
-const OFFERS: &[Offer] = &[
-    ("demo-chat", "2.50", "10", "1.25", "2.50"),
-    ("demo-mini", "0.15", "0.60", "0.075", "0.15"),
-    ("demo-thinker-reasoning-24", "1.10", "4.40", "0.55", "1.10"),
-    ("claude-demo", "3", "15", "0.30", "3.75"),
-    ("demo-429", "0.15", "0.60", "", ""),
-    ("demo-500", "0.15", "0.60", "", ""),
-    ("demo-stall", "0.15", "0.60", "", ""),
-    ("demo-cut", "0.15", "0.60", "", ""),
-    ("demo-no-usage", "0.15", "0.60", "", ""),
-    ("demo-slow", "0.15", "0.60", "", ""),
-];
-
 /// The key that the shop sends to the simulated provider.
-const UPSTREAM_KEY: &str = "upstream-demo-key";
+pub const UPSTREAM_KEY: &str = "upstream-demo-key";
 /// How many requests the simulated provider remembers: a demo may run for days.
 const DEMO_MEMORY: usize = 100;
 /// What the demo's customer begins with.
@@ -68,15 +52,17 @@ const OPENING_CREDIT: Usd = Usd::dollars(5);
 const GIFT_CARDS: i64 = 3;
 const GIFT_CARD: Usd = Usd::dollars(10);
 
-/// Starts the simulated provider at the pace of a real one.
+/// Starts the simulated provider, as strict as the real ones.
 ///
 /// # Errors
 /// When no port can be opened.
-pub async fn start_upstream() -> Result<Upstream, StartError> {
-    Upstream::start(Options { key: Some(UPSTREAM_KEY.to_owned()), pace: Pace::REAL, remember: DEMO_MEMORY, ..Options::default() }).await
+pub async fn start_upstream(pace: Pace) -> anyhow::Result<Upstream> {
+    let upstream = Upstream::start(Options { key: Some(UPSTREAM_KEY.to_owned()), pace, remember: DEMO_MEMORY, ..Options::default() }).await?;
+    upstream.behave("strict")?;
+    Ok(upstream)
 }
 
-/// Fills an empty shop: an owner, a customer with credit and a key, models with prices, a channel, gift cards.
+/// Fills an empty shop: an owner, a customer with credit and a key, models with prices, a channel of each kind, gift cards.
 ///
 /// # Errors
 /// Whatever a feature refuses; nothing should on an empty shop.
@@ -86,7 +72,7 @@ pub async fn furnish(app: &App, upstream: &Upstream) -> anyhow::Result<Furnished
     let admin = app.accounts.create_owner(&email(&owner)?, &password(&owner)?, Lang::default(), false).await?;
     let buyer = app.accounts.enroll(&email(&customer)?, &password(&customer)?, Lang::default()).await?;
     stock_models(app).await?;
-    open_channel(app, upstream).await?;
+    open_channels(app, upstream).await?;
     let gift_cards =
         gift_cards::create_batch(&app.db, &app.kit, admin.id, NewBatch { amount: GIFT_CARD, count: GIFT_CARDS, expires_at: NEVER, note: "Demo".to_owned() })
             .await?
@@ -94,7 +80,7 @@ pub async fn furnish(app: &App, upstream: &Upstream) -> anyhow::Result<Furnished
     give_credit(app, buyer.id).await?;
     let key = keys::create(&app.db, &app.kit, buyer.id, NewKey::named("Demo")).await?.key;
     app.refresh().await?;
-    Ok(Furnished { owner, customer, key, gift_cards, model: OFFERS[1].0 })
+    Ok(Furnished { owner, customer, key, gift_cards, model: offers::FIRST })
 }
 
 fn login(random: &Random, email: &str) -> Login {
@@ -111,36 +97,16 @@ fn password(login: &Login) -> anyhow::Result<Password> {
 }
 
 async fn stock_models(app: &App) -> anyhow::Result<()> {
-    for &(name, input, output, cached_input, cache_write) in OFFERS {
-        let text = str::to_owned;
-        let fields = ModelFields {
-            name: text(name),
-            enabled: text("on"),
-            max_output_tokens: text("4096"),
-            input: text(input),
-            output: text(output),
-            cached_input: text(cached_input),
-            cache_write: text(cache_write),
-            ..ModelFields::default()
-        };
-        let draft = ModelDraft::parse(&fields).map_err(mistakes)?;
-        catalog::save(&app.db, &app.kit, None, &draft).await?;
+    for draft in offers::model_drafts() {
+        catalog::save(&app.db, &app.kit, None, &draft.map_err(mistakes)?).await?;
     }
     Ok(())
 }
 
-async fn open_channel(app: &App, upstream: &Upstream) -> anyhow::Result<()> {
-    let models: Vec<&str> = OFFERS.iter().map(|offer| offer.0).collect();
-    let fields = ChannelFields {
-        name: "Simulated provider".to_owned(),
-        base_url: upstream.base_url(),
-        key: Secret::new(UPSTREAM_KEY.to_owned()),
-        models: models.join("\n"),
-        enabled: "on".to_owned(),
-        ..ChannelFields::default()
-    };
-    let draft = ChannelDraft::parse(&fields, false).map_err(mistakes)?;
-    channels::save(&app.db, &app.kit, &app.secret, None, &draft).await?;
+async fn open_channels(app: &App, upstream: &Upstream) -> anyhow::Result<()> {
+    for draft in offers::channel_drafts(&upstream.base_url(), UPSTREAM_KEY) {
+        channels::save(&app.db, &app.kit, &app.secret, None, &draft.map_err(mistakes)?).await?;
+    }
     Ok(())
 }
 

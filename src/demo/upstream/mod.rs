@@ -134,9 +134,9 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Model names that a demo shop can put on sale and that behave. Any other name is answered as well, and a name with a
-/// switch in it (`demo-429`, `demo-cut-5`) does what the switch says.
-pub const MODELS: &[&str] = &["demo-chat", "demo-mini", "demo-thinker-reasoning-24", "claude-demo"];
+/// Model names that it lists. Any other name is answered as well, and a name with a switch in it (`demo-429`, `demo-cut-5`) does what the
+/// switch says.
+pub const MODELS: &[&str] = &["demo-chat", "demo-mini", "demo-thinker-reasoning-24", "claude-demo", "gemini-demo", "azure-demo", "responses-demo"];
 
 /// How fast answers come, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
