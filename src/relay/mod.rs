@@ -138,9 +138,12 @@ impl Relay {
     }
 }
 
-/// Puts the request's id on an answer.
-fn with_request_id(mut response: Response<Body>, id: Id) -> Response<Body> {
+/// Puts the request's id on an answer, and on one to a client of Anthropic's also where those look for it.
+fn with_request_id(mut response: Response<Body>, tongue: Tongue, id: Id) -> Response<Body> {
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        if tongue == Tongue::Anthropic {
+            response.headers_mut().insert(HeaderName::from_static("request-id"), value.clone());
+        }
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
@@ -160,7 +163,7 @@ fn tongue_of(path: &str) -> Tongue {
 /// An error on a path that reaches no upstream.
 fn refusal(relay: &Relay, tongue: Tongue, error: ApiError) -> Response<Body> {
     let id = relay.kit.ids.next();
-    with_request_id(error.into_response(tongue, &id.to_string()), id)
+    with_request_id(error.into_response(tongue, &id.to_string()), tongue, id)
 }
 
 /// Answers a path under `/v1` that does not exist.

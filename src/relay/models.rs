@@ -1,5 +1,5 @@
 //! What can be called now, which means switched on, priced, and allowed for the key: `GET /v1/models` and `GET /v1/models/{id}`, in OpenAI's shape, or in Anthropic's for
-//! clients of theirs, which send both `x-api-key` and `anthropic-version`; and `GET /v1beta/models` in Gemini's.
+//! clients of theirs, which send `anthropic-version` with their key in either header; and `GET /v1beta/models` in Gemini's.
 
 use super::error::ApiError;
 use super::{Relay, Tongue, auth, with_request_id};
@@ -51,7 +51,7 @@ pub async fn gemini_one(State(relay): State<Relay>, name: Result<Path<String>, P
 }
 
 fn tongue_of(headers: &HeaderMap) -> Tongue {
-    if headers.contains_key("x-api-key") && headers.contains_key("anthropic-version") {
+    if headers.contains_key("anthropic-version") {
         Tongue::Anthropic
     } else if headers.contains_key("x-goog-api-key") {
         // Newer clients of Gemini's ask behind /v1.
@@ -144,7 +144,7 @@ fn object(tongue: Tongue, model: &Model) -> Value {
         Tongue::OpenAi => json!({"id": model.name, "object": "model", "created": made_at / 1000, "owned_by": "farebox"}),
         Tongue::Anthropic => {
             let at = Timestamp::from_millisecond(made_at).unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            json!({"type": "model", "id": model.name, "display_name": model.name, "created_at": at})
+            json!({"type": "model", "id": model.name, "display_name": model.name, "created_at": at, "lifecycle": "active"})
         }
         Tongue::Gemini => {
             let mut object = json!({
@@ -175,5 +175,5 @@ pub(super) fn respond_in(relay: &Relay, tongue: Tongue, answer: Result<String, A
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     };
-    with_request_id(answer.map_or_else(|error| error.into_response(tongue, &id.to_string()), plain), id)
+    with_request_id(answer.map_or_else(|error| error.into_response(tongue, &id.to_string()), plain), tongue, id)
 }

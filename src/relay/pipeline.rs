@@ -37,7 +37,7 @@ pub(super) async fn answer(relay: &Relay, address: Address<'_>, request: Request
     let id = relay.kit.ids.next();
     let tongue = address.operation.tongue();
     let response = serve(relay, id, address, request).await.unwrap_or_else(|error| error.into_response(tongue, &id.to_string()));
-    with_request_id(response, id)
+    with_request_id(response, tongue, id)
 }
 
 async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) -> Result<Response<Body>, ApiError> {

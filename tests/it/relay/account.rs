@@ -146,6 +146,7 @@ async fn anthropic_s_clients_get_the_list_in_their_shape() {
     let first = &list["data"][0];
     assert_eq!((&first["type"], &first["id"], &first["display_name"]), (&json!("model"), &json!("demo-a"), &json!("demo-a")));
     assert!(first["created_at"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(first["lifecycle"], "active");
     assert_eq!(&json_of(ask("/v1/models/demo-a")).await, first);
     for (query, names, more) in [
         ("limit=2", &["demo-a", "demo-b"][..], true),
@@ -165,7 +166,10 @@ async fn anthropic_s_clients_get_the_list_in_their_shape() {
         assert_eq!((&body["type"], &body["error"]["type"]), (&json!("error"), &json!("invalid_request_error")), "{query}: {body}");
     }
     let alone: Value = json_of(shop.http.get(shop.at("/v1/models")).header("x-api-key", &customer.key)).await;
-    assert_eq!(alone["object"], "list", "one of the two headers alone is OpenAI's shape");
+    assert_eq!(alone["object"], "list", "without a version it is OpenAI's shape");
+    let newer = shop.http.get(shop.at("/v1/models")).bearer_auth(&customer.key).header("anthropic-version", "2026-10-21").send().await.unwrap();
+    assert_eq!(newer.headers()["request-id"], newer.headers()["x-request-id"], "their clients look for the request's number in a header of their own");
+    assert_eq!(newer.json::<Value>().await.unwrap()["first_id"], "demo-a", "newer clients send the key as a bearer");
     shop.finish().await;
 }
 
