@@ -347,6 +347,24 @@ impl Call {
             ..Usage::default()
         }
     }
+
+    /// The usage that is charged for what an upstream reports. Where nothing of the report has a price, such as the tokens of a model that is sold by the
+    /// picture or by the search, what was asked for is added to it.
+    pub(super) fn by_the_piece(&self, reported: Usage) -> Usage {
+        let is_text = matches!(self.envelope.operation, Operation::Generate(_) | Operation::Completions);
+        if is_text || self.prices.cost(reported) > Usd::ZERO {
+            return reported;
+        }
+        let known = self.known_usage();
+        let or = |told: u64, asked: u64| if told > 0 { told } else { asked };
+        Usage {
+            images: or(reported.images, known.images),
+            characters: or(reported.characters, known.characters),
+            audio_ms: or(reported.audio_ms, known.audio_ms),
+            searches: or(reported.searches, known.searches),
+            ..reported
+        }
+    }
 }
 
 /// Charges a whole answer, then sends it.
@@ -355,7 +373,7 @@ async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiErro
     let operation = call.envelope.operation;
     let bound = call.report_bound(charge.output_cap);
     let used = match whole.usage {
-        report::UsageReport::Usage(usage) if report::plausible(&usage, bound) => Used::Reported(usage),
+        report::UsageReport::Usage(usage) if report::plausible(&usage, bound) => Used::Reported(call.by_the_piece(usage)),
         _ => Used::Delivered { text: whole.text(operation), told: call.known_usage() },
     };
     let is_reported = matches!(used, Used::Reported(_));

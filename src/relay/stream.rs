@@ -116,7 +116,7 @@ impl StreamBody {
     fn used(&mut self) -> Used {
         let bound = self.charge.as_ref().map(|charge| charge.call.report_bound(charge.output_cap)).unwrap_or_default();
         match self.flow.reported() {
-            Some(usage) if report::plausible(&usage, bound) => Used::Reported(usage),
+            Some(usage) if report::plausible(&usage, bound) => Used::Reported(self.charge.as_ref().map_or(usage, |charge| charge.call.by_the_piece(usage))),
             Some(_) => Used::Delivered { text: self.flow.take_text(), told: Usage::default() },
             None => {
                 let told = self.flow.told();
