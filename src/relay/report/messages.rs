@@ -1,6 +1,6 @@
 //! Usage in Anthropic's words. Format: <https://docs.anthropic.com/en/api/messages>.
 //!
-//! Cached tokens stand beside `input_tokens`. Thoughts are inside `output_tokens` and are not told apart.
+//! Cached tokens stand beside `input_tokens`. Thoughts are inside `output_tokens`, and newer answers tell how many they were.
 
 use super::openai::ServerTools;
 use super::{Absurd, Half};
@@ -13,12 +13,19 @@ struct Wire {
     r#type: Option<String>,
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
+    output_tokens_details: Option<OutputDetails>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
     cache_creation: Option<Written>,
     server_tool_use: Option<ServerTools>,
     /// The rounds of a request whose conversation was summed up on the way. Only those of type "message" are in the totals.
     iterations: Option<Vec<Wire>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    thinking_tokens: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -34,12 +41,15 @@ impl Wire {
         let five = self.cache_creation.and_then(|parts| parts.ephemeral_5m_input_tokens).unwrap_or(0);
         // The older total without its parts is all for five minutes; and so is what the parts leave of it.
         let total = self.cache_creation_input_tokens.unwrap_or(0).max(five.saturating_add(hour));
+        let output = self.output_tokens.unwrap_or(0);
+        let thoughts = self.output_tokens_details.and_then(|details| details.thinking_tokens).unwrap_or(0).min(output);
         Usage {
             input: self.input_tokens.unwrap_or(0),
             cached: self.cache_read_input_tokens.unwrap_or(0),
             cache_write: total - hour,
             cache_write_1h: hour,
-            output: self.output_tokens.unwrap_or(0),
+            output: output - thoughts,
+            reasoning: thoughts,
             ..Usage::default()
         }
     }
@@ -66,4 +76,5 @@ fn add(usage: &mut Usage, round: Usage) {
     usage.cache_write = usage.cache_write.saturating_add(round.cache_write);
     usage.cache_write_1h = usage.cache_write_1h.saturating_add(round.cache_write_1h);
     usage.output = usage.output.saturating_add(round.output);
+    usage.reasoning = usage.reasoning.saturating_add(round.reasoning);
 }

@@ -191,6 +191,7 @@ fn usage_object(usage: Usage, output: i64) -> Value {
             "ephemeral_5m_input_tokens": usage.cache_write - usage.cache_write_1h, "ephemeral_1h_input_tokens": usage.cache_write_1h,
         },
         "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning.min(output)},
         "service_tier": "standard",
     })
 }
