@@ -10,9 +10,10 @@ const CHAT_FIELDS: &str = "audio frequency_penalty function_call functions logit
     metadata modalities model moderation n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_options \
     prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature \
     tool_choice tools top_logprobs top_p user verbosity web_search_options";
-const RESPONSES_FIELDS: &str = "background context_management conversation include input instructions max_output_tokens max_tool_calls \
-    metadata model moderation parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options prompt_cache_retention \
-    reasoning safety_identifier service_tier store stream stream_options temperature text tool_choice tools top_logprobs top_p truncation user";
+const RESPONSES_FIELDS: &str = "background client_metadata context_management conversation include input instructions max_output_tokens \
+    max_tool_calls metadata model moderation parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options \
+    prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options temperature text tool_choice tools \
+    top_logprobs top_p truncation user";
 
 /// What is wrong with a chat, if anything.
 pub fn chat(body: &Value) -> Option<Refused> {
