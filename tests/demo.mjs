@@ -14,10 +14,13 @@ const BINARY = resolve(REPOSITORY, process.env.FAREBOX_BIN ?? "target/debug/fare
 const START_MS = 60_000;
 const STOP_MS = 30_000;
 
-/** Starts the demo in a folder of its own, so that it leaves nothing in the repository. Call `stop` on it in any case. */
-export async function openShop() {
+/**
+ * Starts the demo in a folder of its own, so that it leaves nothing in the repository. Call `stop` on it in any case.
+ * `options` are further options of the command line.
+ */
+export async function openShop(...options) {
   const folder = await mkdtemp(join(tmpdir(), "farebox-demo-"));
-  const child = spawn(BINARY, ["demo", "--json", "--listen", "127.0.0.1:0"], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(BINARY, ["demo", "--json", "--listen", "127.0.0.1:0", ...options], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (log += text));
   const ended = new Promise((end) => {

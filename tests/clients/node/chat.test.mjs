@@ -91,8 +91,8 @@ test("a client that goes away pays for what it got", async () => {
   const long = await priced("Say something [[tokens=60]]");
   const output = (long.cost - short.cost) / 50;
   const start = await spentNanos(shop);
-  // At the pace of the demo the whole answer would take more than ten seconds.
-  const stream = await client.chat.completions.create(ask("Tell me a very long story [[tokens=600]]", { stream: true }));
+  // At this pace the whole answer would take more than ten seconds.
+  const stream = await client.chat.completions.create(ask("Tell me a very long story [[tokens=600, slow=18]]", { stream: true }));
   let read = 0;
   for await (const chunk of stream) {
     if (chunk.choices[0]?.delta.content && ++read === 10) break; // leaving the loop closes the connection

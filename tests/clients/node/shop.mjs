@@ -1,8 +1,12 @@
 // What the SDK tests share: a running demo, its website as a customer uses it, and what it charged.
 
 import assert from "node:assert/strict";
+import * as demo from "../../demo.mjs";
 
-export { openShop, waitFor } from "../../demo.mjs";
+export { waitFor } from "../../demo.mjs";
+
+/** A demo whose models answer at once. */
+export const openShop = () => demo.openShop("--instant");
 
 /** What the demo's key has been charged, in billionths of a dollar, which a double holds exactly here. */
 export async function spentNanos(shop, query = "") {
@@ -16,6 +20,58 @@ export function costNanos(response) {
   const cost = response.headers.get("x-farebox-cost-usd");
   assert.ok(cost, "an answer names its cost");
   return Math.round(Number(cost) * 1e9);
+}
+
+/** What the provider behind the shop says to a question by itself: the words that have to arrive whatever lies between. */
+export async function saidBy(shop, question) {
+  const response = await fetch(`${shop.upstream.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${shop.upstream.key}`, "content-type": "application/json" },
+    body: JSON.stringify({ model: "oracle", messages: [{ role: "user", content: question }] }),
+  });
+  return (await response.json()).choices[0].message.content;
+}
+
+/** Keeps the number of every answer, and holds what the shop has charged for each against the balance. */
+export class Bill {
+  constructor(shop) {
+    this.shop = shop;
+  }
+
+  async open() {
+    this.answers = [];
+    this.start = await spentNanos(this.shop);
+  }
+
+  /** A `fetch` for the SDKs that keeps what it sees. */
+  get fetch() {
+    return async (input, init) => {
+      const response = await fetch(input, init);
+      const { origin, pathname } = new URL(input.url ?? input);
+      // An SDK asks itself what its fetch can do.
+      if (origin === this.shop.url) this.answers.push({ method: init?.method ?? input.method ?? "GET", path: pathname, response });
+      return response;
+    };
+  }
+
+  /** Every answer was charged, once, what its header says, and nothing else was. */
+  async check() {
+    let total = 0;
+    const ids = new Set();
+    for (const { method, path, response } of this.answers) {
+      const id = response.headers.get("x-request-id");
+      assert.ok(id && !ids.has(id), "every answer has a number of its own");
+      ids.add(id);
+      if (method.toUpperCase() !== "POST" || response.status !== 200 || /count_?tokens$/i.test(path)) continue;
+      const row = await (await fetch(`${this.shop.url}/api/v1/generations/${id}`, { headers: { authorization: `Bearer ${this.shop.key}` } })).json();
+      const cost = Math.round(row.cost * 1e9);
+      assert.deepEqual([row.status, row.outcome], [200, "complete"], path);
+      assert.ok(cost > 0, path);
+      if (!response.headers.get("content-type").startsWith("text/event-stream")) assert.equal(costNanos(response), cost, path);
+      total += cost;
+    }
+    assert.equal((await spentNanos(this.shop)) - this.start, total, "the balance has paid for these answers and for nothing else");
+  }
 }
 
 /** Somebody with a browser that keeps cookies and fills in forms. */

@@ -30,7 +30,7 @@ class Shop:
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="farebox-sdk-")
         self.log = open(Path(self.folder.name) / "stderr.log", "w+", encoding="utf-8")
-        command = [str(BINARY), "demo", "--json", "--listen", "127.0.0.1:0"]
+        command = [str(BINARY), "demo", "--json", "--instant", "--listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(command, cwd=self.folder.name, stdout=subprocess.PIPE, stderr=self.log, text=True)
         try:
             self.facts = json.loads(self.first_line())
@@ -52,6 +52,20 @@ class Shop:
             guard.cancel()
         assert line, f"{BINARY} said nothing within {START_SECONDS} s:\n{self.stderr()}"
         return line
+
+    def said(self, question, **more):
+        """What the provider behind the shop says to a question by itself: the words that have to arrive whatever lies between."""
+        body = {"model": "oracle", "messages": [{"role": "user", "content": question}], **more}
+        headers = {"authorization": f"Bearer {self.facts['upstream']['key']}", "content-type": "application/json"}
+        request = urllib.request.Request(f"{self.facts['upstream']['url']}/v1/chat/completions", json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return json.loads(response.read())["choices"][0]["message"]["content"]
+
+    def generation(self, request_id):
+        """The shop's own record of one call, with numbers as exact as they were sent."""
+        request = urllib.request.Request(f"{self.url}/api/v1/generations/{request_id}", headers={"authorization": f"Bearer {self.key}"})
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return json.loads(response.read(), parse_float=Decimal)
 
     def stderr(self):
         self.log.flush()

@@ -139,8 +139,8 @@ def test_twenty_streams_at_once_are_each_charged(shop, client):
 def test_a_client_that_goes_away_pays_for_what_it_got(shop, client):
     price_in, price_out = token_prices(client)
     before = spent(shop)
-    # At the pace of the demo the whole answer would take more than ten seconds.
-    stream = client.chat.completions.create(**ask("Tell me a very long story [[tokens=600]]"), stream=True)
+    # At this pace the whole answer would take more than ten seconds.
+    stream = client.chat.completions.create(**ask("Tell me a very long story [[tokens=600, slow=18]]"), stream=True)
     read = 0
     for chunk in stream:
         read += bool(chunk.choices and chunk.choices[0].delta.content)
