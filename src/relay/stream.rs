@@ -38,9 +38,16 @@ enum State {
     /// Passing events on.
     Flowing,
     /// The upstream is done; the charge is being made durable, then the end of the stream follows, or the error that broke it off.
-    Settling(Settling, Option<ApiError>, Option<Keeping>),
+    Settling(Settling, Box<After>),
     /// Nothing more.
     Ended,
+}
+
+/// What follows once the charge is durable.
+struct After {
+    /// What broke the stream off.
+    error: Option<ApiError>,
+    keeping: Option<Keeping>,
 }
 
 /// A stream that is to be kept for identical requests.
@@ -142,7 +149,7 @@ impl StreamBody {
             way.report(if why.is_some() { Verdict::Broken } else { Verdict::Ok }, None);
         }
         let ending = Ending { outcome, status: 200, used, error: why };
-        self.state = State::Settling(Box::pin(charge.settle(ending)), error, keeping);
+        self.state = State::Settling(Box::pin(charge.settle(ending)), Box::new(After { error, keeping }));
     }
 
     /// What is needed to keep the stream once it has ended.
@@ -263,9 +270,9 @@ impl Body for StreamBody {
                         return Poll::Ready(Some(Ok(Frame::data(bytes))));
                     }
                 }
-                State::Settling(settling, error, keeping) => {
+                State::Settling(settling, after) => {
                     let settled = ready!(settling.as_mut().poll(cx));
-                    let (error, keeping) = (error.take(), keeping.take());
+                    let (error, keeping) = (after.error.take(), after.keeping.take());
                     let tail = match (settled, error) {
                         (Ok(_), Some(error)) => self.flow.fail(&error),
                         (Ok(settled), None) => {

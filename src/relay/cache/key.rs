@@ -128,8 +128,8 @@ fn is_cold(fields: &Fields<'_>) -> bool {
 
 /// Whether the request wants more than an answer to what is in it.
 fn has_more(fields: &Fields<'_>) -> bool {
-    let is_set = |raw: &&RawValue| !matches!(raw.get(), "null" | "false");
-    STATEFUL.iter().any(|name| fields.get(*name).is_some_and(|raw| is_set(raw))) || fields.get("tools").is_some_and(|tools| !are_callers(tools))
+    let is_set = |raw: &RawValue| !matches!(raw.get(), "null" | "false");
+    STATEFUL.iter().any(|name| fields.get(*name).copied().is_some_and(is_set)) || fields.get("tools").is_some_and(|tools| !are_callers(tools))
 }
 
 /// Whether all tools are the caller's own to run.

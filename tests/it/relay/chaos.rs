@@ -29,7 +29,7 @@ enum Came {
 
 async fn one(shop: &TestApp, customer: &Customer, n: usize) -> Came {
     let question = format!("[[tokens=12]] Question {n}");
-    let stream = n % 2 == 0;
+    let stream = n.is_multiple_of(2);
     let body = if stream { ask_stream("demo-chat", &question) } else { ask("demo-chat", &question) };
     let answer = shop.chat(&customer.key, body).await;
     let status = answer.status().as_u16();
