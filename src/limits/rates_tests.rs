@@ -483,6 +483,11 @@ struct Door {
     open: tokio::sync::watch::Sender<bool>,
 }
 
+/// Host and port of an address that may name a database as well.
+fn address_of(redis: &str) -> &str {
+    redis.split('/').next().unwrap_or(redis)
+}
+
 impl Door {
     async fn open(redis: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -496,7 +501,7 @@ impl Door {
                     if !*seen.borrow() {
                         return;
                     }
-                    let mut inside = tokio::net::TcpStream::connect(redis).await.unwrap();
+                    let mut inside = tokio::net::TcpStream::connect(address_of(&redis)).await.unwrap();
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut outside, &mut inside) => {}
                         _ = seen.wait_for(|open| !open) => {}

