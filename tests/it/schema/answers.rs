@@ -93,3 +93,10 @@ fn a_failed_response_is_valid() {
     assert_eq!(pieces.last().unwrap()["type"], "response.failed");
     pieces.iter().for_each(|piece| check("ResponseStreamEvent", piece));
 }
+
+#[test]
+fn embeddings_of_gemini_are_valid() {
+    let body = br#"{"embeddings":[{"values":[0.5,-1e-9]}],"usageMetadata":{"promptTokenCount":7}}"#;
+    let answer = dialect::embed::gemini_answer_to_openai(body, br#"{"input":"a"}"#, "m").unwrap();
+    check("CreateEmbeddingResponse", &serde_json::from_slice(&answer).unwrap());
+}
