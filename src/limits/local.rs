@@ -1,23 +1,51 @@
 //! What keys and users have used of their limits, counted in this process.
 //!
-//! One lock: a request has it for about a tenth of a microsecond, and both of its scopes are decided together. Only scopes with limits are remembered, and those
+//! One lock: a request has it for well under a microsecond, and both of its scopes are decided together. Only scopes with limits are remembered, and those
 //! that have run empty go, a few with every request, so that no request waits for a sweep.
 
 use super::rules::{Exceeded, Rates, Scope, ScopeId, State};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many scopes are remembered. When there are more, those that nobody is in go before they have run empty.
 pub(super) const CAPACITY: usize = 200_000;
 /// How many scopes a request looks at to find idle ones: more than it can add.
-const SWEPT: usize = 4;
+const SWEPT: usize = 3;
 
 #[derive(Default)]
 pub(super) struct Local(Mutex<States>);
 
+/// Ids are our own numbers, which nobody can choose: one multiplication spreads them.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        let mixed = (self.0.rotate_left(5) ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn write_i64(&mut self, n: i64) {
+        self.write_u64(n as u64);
+    }
+
+    fn write_isize(&mut self, n: isize) {
+        self.write_u64(n as u64);
+    }
+}
+
 #[derive(Default)]
 struct States {
-    places: HashMap<ScopeId, usize>,
+    places: HashMap<ScopeId, usize, BuildHasherDefault<IdHasher>>,
     states: Vec<(ScopeId, State)>,
     /// Where the sweep goes on.
     hand: usize,
@@ -28,16 +56,17 @@ impl Local {
     pub(super) fn admit(&self, scopes: &[Scope], tokens: u64, now: i64) -> Result<Rates, Exceeded> {
         let mut all = self.lock();
         all.sweep(now);
-        for scope in scopes {
-            all.of(scope.id).leak(&scope.rules, now);
+        let places: Vec<usize> = scopes.iter().map(|scope| all.place(scope.id)).collect();
+        for (scope, &place) in scopes.iter().zip(&places) {
+            all.states[place].1.leak(&scope.rules, now);
         }
-        let states = scopes.iter().map(|scope| (scope, all.get(scope.id)));
+        let states = scopes.iter().zip(places.iter().map(|&place| &all.states[place].1));
         if let Some(exceeded) = refused(states, tokens, now) {
             return Err(exceeded);
         }
         let mut rates = Rates::default();
-        for scope in scopes {
-            let state = all.of(scope.id);
+        for (scope, &place) in scopes.iter().zip(&places) {
+            let state = &mut all.states[place].1;
             state.take(&scope.rules, tokens, now);
             rates = rates.and(state.rates(&scope.rules, now));
         }
@@ -48,7 +77,8 @@ impl Local {
     pub(super) fn finish(&self, scopes: &[Scope], estimated: u64, used: u64, now: i64) {
         let mut all = self.lock();
         for scope in scopes {
-            let state = all.of(scope.id);
+            let place = all.place(scope.id);
+            let state = &mut all.states[place].1;
             if scope.rules.concurrency.is_some() {
                 state.running = state.running.saturating_sub(1);
             }
@@ -73,16 +103,11 @@ impl Local {
 }
 
 impl States {
-    fn of(&mut self, id: ScopeId) -> &mut State {
-        let place = *self.places.entry(id).or_insert_with(|| {
+    fn place(&mut self, id: ScopeId) -> usize {
+        *self.places.entry(id).or_insert_with(|| {
             self.states.push((id, State::default()));
             self.states.len() - 1
-        });
-        &mut self.states[place].1
-    }
-
-    fn get(&self, id: ScopeId) -> Option<&State> {
-        self.places.get(&id).map(|&place| &self.states[place].1)
+        })
     }
 
     fn sweep(&mut self, now: i64) {
@@ -107,11 +132,10 @@ impl States {
 }
 
 /// The refusal that takes longest, with all limits for the headers; none when the request may pass.
-pub(super) fn refused<'a>(states: impl Iterator<Item = (&'a Scope, Option<&'a State>)>, tokens: u64, now: i64) -> Option<Exceeded> {
+pub(super) fn refused<'a>(states: impl Iterator<Item = (&'a Scope, &'a State)>, tokens: u64, now: i64) -> Option<Exceeded> {
     let mut worst: Option<Exceeded> = None;
     let mut rates = Rates::default();
     for (scope, state) in states {
-        let Some(state) = state else { continue };
         rates = rates.and(state.rates(&scope.rules, now));
         let Some((what, rate, retry_after_ms)) = state.refusal(&scope.rules, tokens, now) else { continue };
         if worst.as_ref().is_none_or(|worst| worst.retry_after_ms < retry_after_ms) {

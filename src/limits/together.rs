@@ -76,7 +76,7 @@ impl Together {
             return None;
         };
         if !counted {
-            let exceeded = refused(scopes.iter().zip(states.iter().map(Some)), tokens, now);
+            let exceeded = refused(scopes.iter().zip(&states), tokens, now);
             return Some(Err(exceeded.unwrap_or_else(|| unexplained(scopes))));
         }
         let mut rates = Rates::default();

@@ -44,10 +44,13 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
     let started_ms = relay.kit.clock.now_ms();
     let (parts, incoming) = request.into_parts();
     let tongue = address.operation.tongue();
-    let key = auth::visitor(relay, tongue, &parts)?;
+    let key = auth::authenticate(relay, tongue, &parts)?;
+    let blank = Blank { relay, id, key: &key, operation: address.operation, started_ms };
+    if let Err(error) = admit::check_address(&key, admit::address_of(relay, &parts)) {
+        return Err(blank.refuse("", false, error).await);
+    }
     let body = body::read(&parts.headers, incoming, relay.config.body_limit).await?;
     let content_type = header_text(&parts.headers, header::CONTENT_TYPE);
-    let blank = Blank { relay, id, key: &key, operation: address.operation, started_ms };
     let envelope = match Envelope::read(address.operation, address.gemini, content_type, &body) {
         Ok(envelope) => envelope,
         Err(error) => return Err(blank.refuse("", false, error).await),

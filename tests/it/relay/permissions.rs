@@ -60,6 +60,12 @@ async fn nobody_but_a_trusted_proxy_says_where_a_call_comes_from() {
         assert_eq!(told(from(&shop, &far, header, value).await).await, (403, "permission_error".to_owned(), json!("ip_not_allowed")), "{header}");
         assert_eq!(from(&shop, &near, header, value).await.status(), 200);
     }
+    let rows = shop.requests(customer.user.id).await;
+    assert_eq!(
+        rows.iter().filter(|row| (row.status, row.outcome.as_str(), row.cost) == (403, "refused", Usd::ZERO)).count(),
+        3,
+        "refused calls leave their rows"
+    );
     for path in ["/v1/models", "/v1/models/demo-chat", "/v1/usage", "/api/usage/token/", "/v1/dashboard/billing/usage", "/api/v1/usage/me"] {
         assert_eq!(shop.http.get(shop.at(path)).bearer_auth(&far).send().await.unwrap().status(), 403, "{path}");
         assert_eq!(shop.http.get(shop.at(path)).bearer_auth(&near).send().await.unwrap().status(), 200, "{path}");
