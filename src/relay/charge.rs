@@ -4,7 +4,7 @@
 use super::Relay;
 use super::bound::Size;
 use super::cache::CacheKey;
-use super::count::{self, Media};
+use super::count::{self, Care, Media};
 use super::dialect::canonical::{Request, Unfit};
 use super::dialect::{self, Dialect};
 use super::envelope::Envelope;
@@ -97,32 +97,29 @@ impl Call {
 
     /// The input tokens, counted.
     pub(super) fn count_input(&self) -> u64 {
-        count_input(&self.envelope, &self.body)
+        count_input(&self.envelope, &self.body, Care::AtMost)
     }
 
     /// The same with every picture and file at the most that it can count.
     pub(super) fn count_input_at_most(&self) -> u64 {
-        count_texts(&self.envelope, &self.body).saturating_add(self.size.media_tokens)
+        count_texts(&self.envelope, &self.body, Care::AtMost).saturating_add(self.size.media_tokens)
     }
 }
 
 /// The input tokens of a request, counted: what is only known by its address at what it usually counts.
-pub(super) fn count_input(envelope: &Envelope, body: &[u8]) -> u64 {
-    let usual = |media: &Media| match media {
-        Media::Remote | Media::Image { size: None, .. } => count::PER_MEDIA_PART,
-        known => known.most(&envelope.model),
-    };
+pub(super) fn count_input(envelope: &Envelope, body: &[u8], care: Care) -> u64 {
+    let usual = |media: &Media| media.usual(&envelope.model);
     let media = match envelope.form() {
         Some(_) => envelope.media_parts.saturating_mul(count::PER_MEDIA_PART),
         None => count::input_bound(body).media.iter().map(usual).fold(0, u64::saturating_add),
     };
-    count_texts(envelope, body).saturating_add(media)
+    count_texts(envelope, body, care).saturating_add(media)
 }
 
-fn count_texts(envelope: &Envelope, body: &[u8]) -> u64 {
+fn count_texts(envelope: &Envelope, body: &[u8], care: Care) -> u64 {
     let texts = envelope.texts(body);
     let turns = if matches!(envelope.operation, Operation::Generate(_)) { envelope.turns } else { 0 };
-    count::input(&envelope.model, texts.iter().map(AsRef::as_ref), turns, 0)
+    count::input(&envelope.model, care, texts.iter().map(AsRef::as_ref), turns, 0)
 }
 
 /// What a request used.
@@ -347,7 +344,7 @@ async fn count_delivered(call: Arc<Call>, delivered: String, told: Usage) -> Usa
     let estimate = (count::estimate(call.body.len()), count::estimate(delivered.len()));
     let count = move || {
         let input = if told.all_input() > 0 { 0 } else { call.count_input() };
-        (input, count::text(&call.envelope.model, &delivered))
+        (input, count::text_with(&call.envelope.model, Care::AtMost, &delivered))
     };
     let (input, output) = tokio::task::spawn_blocking(count).await.unwrap_or_else(|error| {
         tracing::error!(%error, "tokens could not be counted and were estimated");

@@ -1,6 +1,7 @@
 //! `POST /v1/messages/count_tokens` and Gemini's `:countTokens`: answered here, free, and limited, since an editor may ask for fifty at once.
 
 use super::charge::count_input;
+use super::count::Care;
 use super::envelope::Envelope;
 use super::error::ApiError;
 use super::models::respond_in;
@@ -38,5 +39,5 @@ async fn count(relay: &Relay, tongue: Tongue, gemini_model: Option<&str>, reques
     }
     // The tokenizer is kept to one thread at a time: nobody pays for it.
     let _turn = relay.counting.acquire().await.map_err(|_| ApiError::unavailable())?;
-    tokio::task::spawn_blocking(move || count_input(&envelope, &body)).await.map_err(|_| ApiError::internal())
+    tokio::task::spawn_blocking(move || count_input(&envelope, &body, Care::Likely)).await.map_err(|_| ApiError::internal())
 }

@@ -67,7 +67,7 @@ impl Family {
     const fn measure(self) -> (u64, u64, bool) {
         match self {
             Family::OpenAi => (100, 100, false),
-            Family::Claude => (200, 135, false),
+            Family::Claude => (170, 135, false),
             Family::Gemini => (130, 105, true),
             Family::Llama => (140, 110, false),
             Family::Qwen => (130, 105, true),

@@ -60,6 +60,20 @@ impl Media {
     }
 }
 
+/// A page of a document usually has so many bytes, and counts so much.
+const USUAL_PAGE: (usize, u64) = (20_000, 2_000);
+
+impl Media {
+    /// What it usually counts for a model: the truth for a picture of known size, and a fair guess for what only an upstream can look into.
+    pub fn usual(&self, model: &str) -> u64 {
+        match *self {
+            Media::Remote | Media::Image { size: None, .. } => super::PER_MEDIA_PART,
+            Media::File { bytes } => (bytes / USUAL_PAGE.0 + 1).min(MOST_PAGES) as u64 * USUAL_PAGE.1,
+            Media::Image { .. } | Media::Sound { .. } => self.most(model),
+        }
+    }
+}
+
 /// What the input of a request can come to, without a tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputBound {
