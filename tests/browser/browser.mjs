@@ -57,6 +57,9 @@ export async function passesAxe(page, what) {
 /** Nothing scrolls sideways, neither the page nor a part of it. */
 export async function fitsItsWidth(page, what) {
   const wide = await page.evaluate(() => {
+    // What is folded away has no size of its own until it is opened.
+    const folded = [...document.querySelectorAll("details:not([open])")];
+    folded.forEach((details) => (details.open = true));
     const scrolls = (element) => element.scrollWidth > element.clientWidth && ["auto", "scroll"].includes(getComputedStyle(element).overflowX);
     const found = [...document.body.querySelectorAll("*")].filter(scrolls).map((element) => element.outerHTML.slice(0, 80));
     const root = document.documentElement;
@@ -64,6 +67,7 @@ export async function fitsItsWidth(page, what) {
       const out = [...document.body.querySelectorAll("*")].filter((element) => element.getBoundingClientRect().right > innerWidth + 1);
       found.push(`the page is ${root.scrollWidth} wide`, ...out.slice(0, 5).map((element) => element.outerHTML.slice(0, 120)));
     }
+    folded.forEach((details) => (details.open = false));
     return found;
   });
   assert.deepEqual(wide, [], `${what} (${page.url()}) scrolls sideways`);

@@ -58,8 +58,8 @@ test("a channel and a model with prices: then it can be called, at these prices"
   assert.equal((await callModel(shop, shop.key, "demo-fresh")).status, 403, "a model without a price is not callable");
 
   await page.getByRole("link", { name: "demo-fresh" }).click();
-  await page.getByLabel("Input", { exact: true }).fill("1.25");
-  await page.getByLabel("Output", { exact: true }).fill("10");
+  await page.getByRole("textbox", { name: "Input", exact: true }).fill("1.25");
+  await page.getByRole("textbox", { name: "Output", exact: true }).fill("10");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved.").waitFor();
   const row = await page.locator("tr", { hasText: "demo-fresh" }).textContent();
