@@ -169,9 +169,9 @@ def test_several_choices(oai, kind):
     assert [choice.index for choice in answer.choices] == [0, 1, 2] and answer.usage.completion_tokens == 36
 
 
-@pytest.mark.parametrize("kind", ["openai", "azure"])
-def test_logprobs_and_seeds_reach_who_knows_them(oai, kind):
-    answer = oai.chat.completions.create(model=MODELS[kind], messages=[user(QUESTION)], seed=7, temperature=0.5, user="ann", metadata={"a": "b"})
+@every_kind
+def test_hints_are_taken(oai, kind):
+    answer = oai.chat.completions.create(model=MODELS[kind], messages=[user(QUESTION)], seed=7, temperature=1.5, top_p=0.9, frequency_penalty=0.5, user="ann", prompt_cache_key="k", store=False)
     assert answer.choices[0].finish_reason == "stop"
 
 
