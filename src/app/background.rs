@@ -14,6 +14,9 @@ use tokio_util::task::TaskTracker;
 /// How often the snapshots look for changes: a disabled key stops well within a second, on every node.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 
+/// How often what is committed is copied from the embedded database's log into its file.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+
 /// How often is looked for channels that may be tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,7 @@ pub(super) fn start(app: &App, node: Node, node_timeout: Duration, stop: &Cancel
     let tasks = TaskTracker::new();
     tasks.spawn(heartbeat::run(app.clone(), node, node_timeout, stop.clone()));
     tasks.spawn(follow(app.clone(), stop.clone()));
+    tasks.spawn(checkpoint(app.clone(), stop.clone()));
     tasks.spawn(probe(Prober::new(Arc::clone(&app.channels)), stop.clone()));
     let jobs = Jobs::new(app.db.clone(), app.kit.clone(), stop.clone());
     schedule(app, &jobs);
@@ -79,6 +83,21 @@ async fn probe(prober: Prober, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = turns => {}
+    }
+}
+
+async fn checkpoint(app: App, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(CHECKPOINT_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        // What is not copied now will be, at the latest by the writer.
+        if let Err(error) = app.db.checkpoint().await {
+            tracing::debug!(%error, "the database's log could not be copied into its file");
+        }
     }
 }
 

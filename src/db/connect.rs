@@ -178,8 +178,8 @@ const READERS: u32 = 4;
 /// How many connections serve writers on PostgreSQL. SQLite has one writer by nature.
 const POSTGRES_WRITERS: u32 = 8;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// SQLite's writer keeps the pages of its indexes, 8 MB of them. It copies the log into the file, with a flush of the disk, when that has grown to
-/// 64 MB: the pages that are written again and again are copied once.
+/// SQLite's writer keeps the pages of its indexes, 8 MB of them. It copies the log into the file, and waits for the disk, when that has grown to
+/// 64 MB; [`Db::checkpoint`] has done most of it by then.
 const WRITER_PRAGMAS: &str = "PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864;";
 /// Readers find what they need in the operating system's cache.
 const READER_PRAGMAS: &str = "PRAGMA cache_size = -1000;";
@@ -289,6 +289,18 @@ impl Db {
     /// A writer's connection outside a transaction, for migrations.
     pub(super) async fn exclusive(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
         self.write.acquire().await
+    }
+
+    /// Copies what is committed from SQLite's log into its file, beside the writer, which has then little left to copy itself when the log is
+    /// full and it would have to wait for the disk. On PostgreSQL there is nothing to do.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn checkpoint(&self) -> Result<(), sqlx::Error> {
+        if self.engine == Engine::Sqlite {
+            self.read.acquire().await?.execute("PRAGMA wal_checkpoint(PASSIVE)").await?;
+        }
+        Ok(())
     }
 
     /// Whether the database answers.
