@@ -2,6 +2,7 @@
 //! connection's cache of prepared ones (100 on SQLite) does not overflow.
 
 use super::{Conn, Engine, Part, Values};
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
@@ -20,6 +21,15 @@ pub(super) fn script_size(rows: usize) -> usize {
 
 type Texts = [OnceLock<String>; SIZES.len()];
 
+/// What a SELECT returns.
+#[derive(Clone, Copy)]
+struct Reading {
+    /// The columns, with commas between them.
+    columns: &'static str,
+    /// Whether the rows stay locked until the transaction ends, taken in the order of the first column.
+    locks: bool,
+}
+
 /// `head` + `($1, $2), ($3, $4), ...` + `tail`.
 pub struct Bulk {
     /// The statement's name in test reports.
@@ -27,7 +37,8 @@ pub struct Bulk {
     head: &'static str,
     columns: &'static [&'static str],
     tail: &'static str,
-    locks: bool,
+    /// What a SELECT begins with, when it returns records.
+    reading: Option<Reading>,
     sqlite: Texts,
     postgres: Texts,
 }
@@ -36,16 +47,23 @@ impl Bulk {
     /// A statement whose rows have `columns`: an empty string where the engine knows the type from an INSERT's target, a
     /// type name where the value must be cast because it stands in a bare VALUES.
     pub const fn new(name: &'static str, head: &'static str, columns: &'static [&'static str], tail: &'static str) -> Self {
-        Self::make(name, head, columns, tail, false)
+        Self::make(name, head, columns, tail, None)
     }
 
-    /// A SELECT whose rows stay locked until the transaction ends. On SQLite the whole database is: its transactions begin as writers.
-    pub const fn locking(name: &'static str, head: &'static str, columns: &'static [&'static str], tail: &'static str) -> Self {
-        Self::make(name, head, columns, tail, true)
+    /// A SELECT of records by their ids: `read` are the columns, `from` what follows them, up to the ids. The columns are numbers, and words without a
+    /// comma or a semicolon, and never null: a script gets all records of SQLite in one row.
+    pub const fn reading(name: &'static str, read: &'static str, from: &'static str) -> Self {
+        Self::make(name, from, &["BIGINT"], ")", Some(Reading { columns: read, locks: false }))
     }
 
-    const fn make(name: &'static str, head: &'static str, columns: &'static [&'static str], tail: &'static str, locks: bool) -> Self {
-        Self { name, head, columns, tail, locks, sqlite: [const { OnceLock::new() }; SIZES.len()], postgres: [const { OnceLock::new() }; SIZES.len()] }
+    /// As [`Bulk::reading`], of records that stay locked until the transaction ends, each taken in the order of the first column. On SQLite
+    /// the whole database is locked: a transaction that writes begins as a writer.
+    pub const fn locking(name: &'static str, read: &'static str, from: &'static str) -> Self {
+        Self::make(name, from, &["BIGINT"], ")", Some(Reading { columns: read, locks: true }))
+    }
+
+    const fn make(name: &'static str, head: &'static str, columns: &'static [&'static str], tail: &'static str, reading: Option<Reading>) -> Self {
+        Self { name, head, columns, tail, reading, sqlite: [const { OnceLock::new() }; SIZES.len()], postgres: [const { OnceLock::new() }; SIZES.len()] }
     }
 
     /// How many values a row has.
@@ -53,9 +71,22 @@ impl Bulk {
         self.columns.len()
     }
 
-    /// The text for SQLite with this many rows, one of the sizes that a script has.
-    pub(super) fn script_text(&'static self, size: usize) -> &'static str {
-        self.text(Engine::Sqlite, SIZES.partition_point(|&known| known < size))
+    /// Whether it returns records.
+    pub(super) fn reads(&self) -> bool {
+        self.reading.is_some()
+    }
+
+    /// The text for SQLite with this many rows, one of the sizes that a script has. Of a SELECT of records it is an expression: a text with all of them,
+    /// semicolons between them and commas between their columns.
+    pub(super) fn script_text(&self, size: usize) -> Cow<'_, str> {
+        let text = self.text(Engine::Sqlite, SIZES.partition_point(|&known| known < size));
+        match self.reading {
+            None => Cow::Borrowed(text),
+            Some(Reading { columns, .. }) => {
+                let rest = text.split_at("SELECT ".len() + columns.len()).1;
+                Cow::Owned(format!("(SELECT group_concat({}, ';'){rest})", columns.replace(", ", " || ',' || ")))
+            }
+        }
     }
 
     /// The text for the size at `index` of [`SIZES`]. On SQLite the placeholders have no numbers: it keeps numbered ones in a list that
@@ -63,7 +94,8 @@ impl Bulk {
     fn text(&self, engine: Engine, index: usize) -> &str {
         let texts = if engine == Engine::Sqlite { &self.sqlite } else { &self.postgres };
         texts[index].get_or_init(|| {
-            let mut sql = String::from(self.head);
+            let mut sql = self.reading.map_or_else(String::new, |reading| format!("SELECT {} ", reading.columns));
+            sql.push_str(self.head);
             let mut n = 0;
             for row in 0..SIZES[index] {
                 sql.push_str(if row == 0 { "(" } else { ", (" });
@@ -77,8 +109,11 @@ impl Bulk {
                 sql.push(')');
             }
             sql.push_str(self.tail);
-            if self.locks && engine == Engine::Postgres {
-                sql.push_str(" FOR UPDATE");
+            if let Some(Reading { columns, locks: true }) = self.reading
+                && engine == Engine::Postgres
+            {
+                let first = columns.split(',').next().unwrap_or_default();
+                let _ = write!(sql, " ORDER BY {first} FOR UPDATE");
             }
             sql
         })
@@ -112,8 +147,10 @@ impl Bulk {
     }
 
     /// Every text that can be sent, for the test that prepares them.
-    pub fn all_texts(&'static self, engine: Engine) -> impl Iterator<Item = &'static str> {
-        (0..SIZES.len()).map(move |index| self.text(engine, index))
+    pub fn all_texts(&'static self, engine: Engine) -> impl Iterator<Item = String> {
+        let scripts: &[usize] = if engine == Engine::Sqlite && self.reads() { &SCRIPT_SIZES } else { &[] };
+        let scripts = scripts.iter().map(|size| format!("SELECT {}", self.script_text(*size)));
+        (0..SIZES.len()).map(move |index| self.text(engine, index).to_owned()).chain(scripts)
     }
 }
 
@@ -135,5 +172,9 @@ mod tests {
         assert!(SCRIPT_SIZES.iter().all(|size| SIZES.contains(size)));
         assert_eq!((script_size(0), script_size(9), script_size(64)), (1, 12, SCRIPT_MOST));
         assert_eq!(INSERT.script_text(2), INSERT.text(Engine::Sqlite, 1));
+        static READ: Bulk = Bulk::locking("READ", "a, b", "FROM t WHERE a IN (VALUES ");
+        assert_eq!(READ.text(Engine::Sqlite, 0), "SELECT a, b FROM t WHERE a IN (VALUES (?))");
+        assert_eq!(READ.text(Engine::Postgres, 0), "SELECT a, b FROM t WHERE a IN (VALUES (CAST($1 AS BIGINT))) ORDER BY a FOR UPDATE");
+        assert_eq!(READ.script_text(2), "(SELECT group_concat(a || ',' || b, ';') FROM t WHERE a IN (VALUES (?), (?)))");
     }
 }

@@ -15,7 +15,7 @@ mod script;
 pub use bulk::Bulk;
 pub use connect::{ConnectError, Db, Durability, Engine, Tx, make_private_folder, sqlite_path};
 pub use migrate::{MigrateError, migrate, migrate_to};
-pub use script::{Answer, Part, Values};
+pub use script::{Answer, Part, Record, Values};
 
 /// A connection of either engine.
 pub type Conn = sqlx::AnyConnection;

@@ -2,15 +2,17 @@
 //!
 //! SQLite runs in a thread of its own, and going there and back costs more than most statements: one text with all of them, and with
 //! the transaction's begin or end, goes there once. The text is the same for every number of rows up to the next of a few sizes, so that it
-//! is prepared once: what is left over is filled with nulls, which no statement may act on. PostgreSQL takes one statement at a time
+//! is prepared once: what is left over is filled with nulls, which no statement may act on. And each row that comes back would wake whoever waits for
+//! it, so what is read comes as one row. PostgreSQL takes one statement at a time
 //! and gets them one after the other, each with exactly its rows.
 
 use super::bulk::{Bulk, SCRIPT_MOST, script_size};
 use super::{Conn, Engine};
 use futures_util::TryStreamExt;
 use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::{Any, Arguments, AssertSqlSafe, Either, Encode, Executor, SqlSafeStr, Type};
+use sqlx::{Any, Arguments, AssertSqlSafe, Either, Encode, Executor, Row, SqlSafeStr, Type};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The values of a statement, in the order of its placeholders.
@@ -70,10 +72,68 @@ impl<'a> Part<'a> {
 /// What a statement came to.
 #[derive(Default)]
 pub struct Answer {
-    /// The rows that it returned.
-    pub rows: Vec<AnyRow>,
+    rows: Vec<AnyRow>,
+    /// Records of SQLite: semicolons between them, commas between their columns.
+    lines: String,
     /// How many rows it changed.
     pub affected: u64,
+}
+
+impl Answer {
+    /// The records or rows that the statement returned.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let lines = self.lines.split_terminator(';').map(|line| Record(Source::Line(line.split(','))));
+        self.rows.iter().map(Record::of).chain(lines)
+    }
+
+    fn add(&mut self, lines: &str) {
+        self.lines.push_str(lines);
+        self.lines.push(';');
+    }
+}
+
+/// A row, read column by column.
+pub struct Record<'a>(Source<'a>);
+
+enum Source<'a> {
+    /// And which column is next.
+    Row(&'a AnyRow, usize),
+    Line(std::str::Split<'a, char>),
+}
+
+impl<'a> Record<'a> {
+    /// Of a row.
+    pub fn of(row: &'a AnyRow) -> Self {
+        Self(Source::Row(row, 0))
+    }
+
+    /// The next column, a number.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn number(&mut self) -> Result<i64, sqlx::Error> {
+        match &mut self.0 {
+            Source::Row(row, next) => {
+                *next += 1;
+                row.try_get(*next - 1)
+            }
+            Source::Line(line) => line.next().and_then(|column| column.parse().ok()).ok_or_else(|| sqlx::Error::Decode("not a number".into())),
+        }
+    }
+
+    /// The next column, a word.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn word(&mut self) -> Result<&'a str, sqlx::Error> {
+        match &mut self.0 {
+            Source::Row(row, next) => {
+                *next += 1;
+                row.try_get(*next - 1)
+            }
+            Source::Line(line) => line.next().ok_or_else(|| sqlx::Error::Decode("no column".into())),
+        }
+    }
 }
 
 /// What stands around the statements of a script.
@@ -87,6 +147,11 @@ pub(super) enum Around {
 /// The texts that were made so far, by what stands around the statements, which they are, and for how many rows each.
 type Texts = HashMap<(Around, Vec<(usize, usize)>), Arc<str>>;
 
+/// The parts of each statement: those that read records, one after the other, are one.
+fn statements<'a>(parts: &'a [(&'static Bulk, usize)]) -> impl Iterator<Item = &'a [(&'static Bulk, usize)]> {
+    parts.chunk_by(|(a, _), (b, _)| a.reads() && b.reads())
+}
+
 /// The texts for SQLite.
 #[derive(Debug, Default)]
 pub(super) struct Scripts(Mutex<Texts>);
@@ -96,11 +161,15 @@ impl Scripts {
         let key = (around, parts.iter().map(|(bulk, size)| (std::ptr::from_ref(*bulk).addr(), *size)).collect());
         let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = texts.entry(key).or_insert_with(|| {
-            let mut all: Vec<&str> = parts.iter().map(|(bulk, size)| bulk.script_text(*size)).collect();
+            let mut all: Vec<String> = Vec::with_capacity(parts.len() + 1);
+            for statement in statements(parts) {
+                let texts: Vec<_> = statement.iter().map(|(bulk, size)| bulk.script_text(*size)).collect();
+                all.push(if statement[0].0.reads() { format!("SELECT {}", texts.join(", ")) } else { texts.join(";\n") });
+            }
             match around {
-                Around::Begin => all.insert(0, "BEGIN IMMEDIATE"),
+                Around::Begin => all.insert(0, "BEGIN IMMEDIATE".to_owned()),
                 Around::Nothing => {}
-                Around::Commit => all.push("COMMIT"),
+                Around::Commit => all.push("COMMIT".to_owned()),
             }
             all.join(";\n").into()
         });
@@ -145,24 +214,38 @@ impl Scripts {
         }
         let sql = AssertSqlSafe(self.text(around, &texts)).into_sql_str();
         let mut results = conn.fetch_many(sqlx::query_with(sql, values.done()?));
-        let mut statement = 0_usize;
-        let first = usize::from(around == Around::Begin);
-        let all = here.len() + usize::from(around != Around::Nothing);
+        // To which of the parts each statement's results belong: none to BEGIN and COMMIT.
+        let mut parts_of: Vec<Range<usize>> = Vec::with_capacity(texts.len() + 1);
+        let mut next = 0;
+        parts_of.extend((around == Around::Begin).then_some(0..0));
+        for statement in statements(&texts) {
+            parts_of.push(next..next + statement.len());
+            next += statement.len();
+        }
+        parts_of.extend((around == Around::Commit).then_some(0..0));
+        let mut statement = 0;
         // After the last statement only the end of the answers would come, for one more wake-up.
-        while statement < all
+        while statement < parts_of.len()
             && let Some(result) = results.try_next().await?
         {
-            let answer = statement.checked_sub(first).and_then(|at| here.get(at)).map(|(n, _)| &mut answers[*n]);
+            let mine = &here[parts_of[statement].clone()];
             match result {
                 Either::Left(done) => {
                     statement += 1;
-                    if let Some(answer) = answer {
-                        answer.affected += done.rows_affected();
+                    if let [(n, _)] = mine {
+                        answers[*n].affected += done.rows_affected();
+                    }
+                }
+                Either::Right(row) if mine.iter().any(|(n, _)| parts[*n].bulk.reads()) => {
+                    for (column, (n, _)) in mine.iter().enumerate() {
+                        if let Some(lines) = row.try_get::<Option<String>, _>(column)? {
+                            answers[*n].add(&lines);
+                        }
                     }
                 }
                 Either::Right(row) => {
-                    if let Some(answer) = answer {
-                        answer.rows.push(row);
+                    if let [(n, _)] = mine {
+                        answers[*n].rows.push(row);
                     }
                 }
             }

@@ -4,7 +4,7 @@ use super::accounts::{House, payload_hash};
 use super::budget::{Numbers, Period, Spending};
 use super::spend::read_legs;
 use super::store::{self, pages};
-use crate::db::{Conn, Db};
+use crate::db::{Conn, Db, Record};
 use crate::kernel::{Id, Usd};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -318,8 +318,7 @@ async fn check_wallets(conn: &mut Conn, report: &mut Report, accounts: &mut Hash
     let mut receivable = 0;
     let mut meters = Meters { users: HashMap::new(), keys: HashMap::new() };
     for_each(conn, pages::WALLETS, |row| {
-        let user: i64 = row.try_get(0)?;
-        let wallet = store::wallet_row(row, 1)?;
+        let (Id(user), wallet) = store::wallet_of(Record::of(row))?;
         let (owed, limit) = (wallet.owed.0, wallet.overdraft_limit.0);
         let sums = accounts.remove(&user).unwrap_or_default();
         receivable += i128::from(owed);
@@ -340,7 +339,7 @@ async fn check_wallets(conn: &mut Conn, report: &mut Report, accounts: &mut Hash
 /// Adds the meters of the keys.
 async fn check_held_by_key(conn: &mut Conn, report: &mut Report, meters: &mut Meters, mut held: ByNumber) -> Result<(), sqlx::Error> {
     for_each(conn, pages::METERS, |row| {
-        let meter = store::meter_row(row)?;
+        let meter = store::meter_of(Record::of(row))?;
         let legs = held.remove(&meter.key.0).unwrap_or_default();
         if legs != i128::from(meter.held.0) {
             report.find(format!("key {}: its meter holds {}, open holds have {legs}", meter.key, meter.held.0));

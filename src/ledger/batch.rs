@@ -168,15 +168,15 @@ impl<'a, J: Journal> Batch<'a, J> {
     fn open(&mut self, scope: &Scope, answers: &[Answer]) -> Result<(), LedgerError> {
         let [wallets, credits, meters, ..] = answers else { return Err(LedgerError::Corrupt("statements without answers".to_owned())) };
         let today = Numbers::at(self.now);
-        for row in &wallets.rows {
-            let (user, row) = store::wallet_of(row)?;
+        for record in wallets.records() {
+            let (user, row) = store::wallet_of(record)?;
             let mut wallet = Wallet { row, before: row, at: self.now, buckets: Vec::new(), touched: BTreeSet::new(), refilled: BTreeSet::new() };
             wallet.row.spending.roll(today);
             wallet.at = self.now.max(Period::Day.begins_at_ms(wallet.row.spending.day.number));
             self.wallets.insert(user, wallet);
         }
-        for row in &credits.rows {
-            let (user, bucket) = store::bucket_of(row)?;
+        for record in credits.records() {
+            let (user, bucket) = store::bucket_of(record)?;
             if let Some(wallet) = self.wallets.get_mut(&user) {
                 wallet.buckets.push(bucket);
             }
@@ -184,8 +184,8 @@ impl<'a, J: Journal> Batch<'a, J> {
         for wallet in self.wallets.values_mut() {
             spend::order(&mut wallet.buckets);
         }
-        for row in &meters.rows {
-            let row = store::meter_row(row)?;
+        for record in meters.records() {
+            let row = store::meter_of(record)?;
             self.meters.insert(row.key, Meter { row, before: Some(row) });
         }
         for (key, user) in &scope.keys {

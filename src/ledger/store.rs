@@ -4,7 +4,7 @@ use super::accounts::Transfer;
 use super::batch::Meter;
 use super::budget::{Count, Period, Spending};
 use super::spend::{Bucket, CreditKind, Leg, read_legs, write_legs};
-use crate::db::{Bulk, Conn, Part, Tx, Values, flag};
+use crate::db::{Answer, Bulk, Conn, Part, Record, Tx, Values, flag};
 use crate::kernel::{Id, Usd, clock::DAY_MS};
 use crate::statements;
 use sqlx::{Any, Row, any::AnyRow};
@@ -36,24 +36,17 @@ statements! {
 
 static LOCK_WALLETS: Bulk = Bulk::locking(
     "LOCK_WALLETS",
-    "SELECT user_id, owed, overdraft_limit, spent, day, day_start, week, week_start, month, month_start, counted_from FROM wallet WHERE user_id IN (VALUES ",
-    &["BIGINT"],
-    // A node that needs several takes them in this order, as all others do.
-    ") ORDER BY user_id",
+    "user_id, owed, overdraft_limit, spent, day, day_start, week, week_start, month, month_start, counted_from",
+    "FROM wallet WHERE user_id IN (VALUES ",
 );
 
-static READ_CREDITS: Bulk = Bulk::new(
-    "READ_CREDITS",
-    "SELECT user_id, id, kind, posted, held, priority, effective_at, expires_at FROM credit WHERE live = 1 AND user_id IN (VALUES ",
-    &["BIGINT"],
-    ")",
-);
+static READ_CREDITS: Bulk =
+    Bulk::reading("READ_CREDITS", "user_id, id, kind, posted, held, priority, effective_at, expires_at", "FROM credit WHERE live = 1 AND user_id IN (VALUES ");
 
-static READ_METERS: Bulk = Bulk::new(
+static READ_METERS: Bulk = Bulk::reading(
     "READ_METERS",
-    "SELECT key_id, held, requests, counted_from, spent, day, day_start, week, week_start, month, month_start FROM key_meter WHERE key_id IN (VALUES ",
-    &["BIGINT"],
-    ")",
+    "key_id, held, requests, counted_from, spent, day, day_start, week, week_start, month, month_start",
+    "FROM key_meter WHERE key_id IN (VALUES ",
 );
 
 static INSERT_TRANSFERS: Bulk = Bulk::new(
@@ -250,21 +243,22 @@ pub(super) async fn open_wallet(conn: &mut Conn, user: Id, now: i64) -> Result<(
     sqlx::query(OPEN_WALLET).bind(user.0).bind(now).execute(conn).await.map(drop)
 }
 
-/// What was spent, from the seven columns that begin at `first`.
-fn spending(row: &AnyRow, first: usize) -> Result<Spending, sqlx::Error> {
-    let count = |at: usize| Ok::<Count, sqlx::Error>(Count { number: row.try_get(at)?, start: Usd(row.try_get(at + 1)?) });
-    Ok(Spending { spent: Usd(row.try_get(first)?), day: count(first + 1)?, week: count(first + 3)?, month: count(first + 5)? })
+/// What was spent, from the next seven columns.
+fn spending(record: &mut Record<'_>) -> Result<Spending, sqlx::Error> {
+    let spent = Usd(record.number()?);
+    let mut count = || Ok::<Count, sqlx::Error>(Count { number: record.number()?, start: Usd(record.number()?) });
+    Ok(Spending { spent, day: count()?, week: count()?, month: count()? })
 }
 
-/// A wallet, from the ten columns that begin at `first`.
-pub(super) fn wallet_row(row: &AnyRow, first: usize) -> Result<WalletRow, sqlx::Error> {
-    let (owed, overdraft_limit) = (Usd(row.try_get(first)?), Usd(row.try_get(first + 1)?));
-    Ok(WalletRow { owed, overdraft_limit, spending: spending(row, first + 2)?, counted_from: row.try_get(first + 9)? })
+/// A wallet, from the next ten columns.
+fn wallet_row(record: &mut Record<'_>) -> Result<WalletRow, sqlx::Error> {
+    let (owed, overdraft_limit) = (Usd(record.number()?), Usd(record.number()?));
+    Ok(WalletRow { owed, overdraft_limit, spending: spending(record)?, counted_from: record.number()? })
 }
 
 /// Takes the wallet's lock for the rest of the transaction.
 pub(super) async fn lock_wallet(conn: &mut Conn, user: Id) -> Result<Option<WalletRow>, sqlx::Error> {
-    sqlx::query(LOCK_WALLET).bind(user.0).fetch_optional(conn).await?.as_ref().map(|row| wallet_row(row, 0)).transpose()
+    sqlx::query(LOCK_WALLET).bind(user.0).fetch_optional(conn).await?.as_ref().map(|row| wallet_row(&mut Record::of(row))).transpose()
 }
 
 /// What the customer owes; none without a wallet.
@@ -276,25 +270,25 @@ pub(super) async fn set_owed(conn: &mut Conn, user: Id, owed: Usd) -> Result<(),
     sqlx::query(SET_OWED).bind(user.0).bind(owed.0).execute(conn).await.map(drop)
 }
 
-/// Locks the wallets for the rest of the transaction; [`wallet_of`] reads the rows.
+/// Locks the wallets for the rest of the transaction; [`wallet_of`] reads the records.
 pub(super) fn lock_wallets(users: &[Id]) -> Part<'_> {
     LOCK_WALLETS.part(users, bind_id)
 }
 
-pub(super) fn wallet_of(row: &AnyRow) -> Result<(Id, WalletRow), sqlx::Error> {
-    Ok((Id(row.try_get(0)?), wallet_row(row, 1)?))
+pub(super) fn wallet_of(mut record: Record<'_>) -> Result<(Id, WalletRow), sqlx::Error> {
+    Ok((Id(record.number()?), wallet_row(&mut record)?))
 }
 
-/// The credits that have something left, in no order; [`bucket_of`] reads the rows.
+/// The credits that have something left, in no order; [`bucket_of`] reads the records.
 pub(super) fn read_credits(users: &[Id]) -> Part<'_> {
     READ_CREDITS.part(users, bind_id)
 }
 
-pub(super) fn bucket_of(row: &AnyRow) -> Result<(Id, Bucket), sqlx::Error> {
-    Ok((Id(row.try_get(0)?), bucket(row, 1)?))
+pub(super) fn bucket_of(mut record: Record<'_>) -> Result<(Id, Bucket), sqlx::Error> {
+    Ok((Id(record.number()?), bucket(&mut record)?))
 }
 
-/// The meters of keys that were used before; [`meter_row`] reads the rows.
+/// The meters of keys that were used before; [`meter_of`] reads the records.
 pub(super) fn read_meters(keys: &[Id]) -> Part<'_> {
     READ_METERS.part(keys, bind_id)
 }
@@ -329,21 +323,21 @@ pub(super) async fn set_overdraft_limit(conn: &mut Conn, user: Id, limit: Usd) -
     sqlx::query(SET_OVERDRAFT_LIMIT).bind(user.0).bind(limit.0).execute(conn).await.map(drop)
 }
 
-/// A credit as the spender sees it, from the seven columns that begin at `first`.
-fn bucket(row: &AnyRow, first: usize) -> Result<Bucket, sqlx::Error> {
+/// A credit as the spender sees it, from the next seven columns.
+fn bucket(record: &mut Record<'_>) -> Result<Bucket, sqlx::Error> {
     Ok(Bucket {
-        id: Id(row.try_get(first)?),
-        kind: CreditKind::from_word(row.try_get(first + 1)?),
-        posted: Usd(row.try_get(first + 2)?),
-        held: Usd(row.try_get(first + 3)?),
-        priority: row.try_get(first + 4)?,
-        effective_at: row.try_get(first + 5)?,
-        expires_at: row.try_get(first + 6)?,
+        id: Id(record.number()?),
+        kind: CreditKind::from_word(record.word()?),
+        posted: Usd(record.number()?),
+        held: Usd(record.number()?),
+        priority: record.number()?,
+        effective_at: record.number()?,
+        expires_at: record.number()?,
     })
 }
 
 fn credit_row(row: &AnyRow) -> Result<CreditRow, sqlx::Error> {
-    Ok(CreditRow { bucket: bucket(row, 0)?, granted: Usd(row.try_get(7)?), reference: row.try_get(8)?, created_at: row.try_get(9)? })
+    Ok(CreditRow { bucket: bucket(&mut Record::of(row))?, granted: Usd(row.try_get(7)?), reference: row.try_get(8)?, created_at: row.try_get(9)? })
 }
 
 /// The credits that have something left, in no order.
@@ -452,7 +446,7 @@ pub(super) fn end_open_holds(ends: &[HoldEnd], now: i64) -> Part<'_> {
 /// As [`end_open_holds`], and returns which they were.
 pub(super) async fn end_holds(conn: &mut Tx, ends: &[HoldEnd], now: i64) -> Result<Vec<Id>, sqlx::Error> {
     let ended = conn.run(&[END_HOLDS.part(ends, move |end, values| bind_end(end, now, values))]).await?;
-    ended.iter().flat_map(|answer| &answer.rows).map(|row| Ok(Id(row.try_get(0)?))).collect()
+    ended.iter().flat_map(Answer::records).map(|mut record| Ok(Id(record.number()?))).collect()
 }
 
 fn bind_end(end: &HoldEnd, now: i64, values: &mut Values) {
@@ -495,9 +489,9 @@ fn bind_meter(row: &MeterRow, now: i64, values: &mut Values) {
     values.bind(row.key.0).bind(row.spending.spent.0).bind(row.held.0).bind(row.requests).bind(now);
 }
 
-pub(super) fn meter_row(row: &AnyRow) -> Result<MeterRow, sqlx::Error> {
-    let (key, held) = (Id(row.try_get(0)?), Usd(row.try_get(1)?));
-    Ok(MeterRow { key, held, requests: row.try_get(2)?, counted_from: row.try_get(3)?, spending: spending(row, 4)? })
+pub(super) fn meter_of(mut record: Record<'_>) -> Result<MeterRow, sqlx::Error> {
+    let (key, held) = (Id(record.number()?), Usd(record.number()?));
+    Ok(MeterRow { key, held, requests: record.number()?, counted_from: record.number()?, spending: spending(&mut record)? })
 }
 
 fn hold_row(row: &AnyRow) -> Result<HoldRow, sqlx::Error> {
