@@ -4,12 +4,12 @@ use super::Taken;
 use super::array::Array;
 use crate::kernel::Usage;
 use crate::relay::charge::Settled;
+use crate::relay::dialect::responses;
 use crate::relay::error::ApiError;
 use crate::relay::operation::Tongue;
 use crate::relay::scan::{self, Scanner, Wire};
 use crate::relay::whole::{self, Rename};
 use bytes::{Bytes, BytesMut};
-use serde_json::json;
 
 /// Delivered events are reduced to their text when they pass this many bytes.
 const REDUCE_AT: usize = 64 * 1024;
@@ -121,13 +121,20 @@ impl Pass {
         }
     }
 
+    /// The code of an error without one is that of a channel's: nothing else breaks a stream off.
+    fn fail_response(&self, error: &ApiError) -> Bytes {
+        let (number, code) = (self.delivered.count, error.code.unwrap_or("upstream_error"));
+        let mut out = BytesMut::new();
+        responses::fail_begun(self.scanner.created(), number, code, &error.message, error.param.as_deref(), &mut out);
+        match &self.rename {
+            Some(rename) => rename.apply(out.freeze()),
+            None => out.freeze(),
+        }
+    }
+
     pub(super) fn fail(&mut self, error: &ApiError) -> Bytes {
         let event = match self.wire {
-            Wire::Responses => {
-                let number = self.delivered.count;
-                let event = json!({"type": "error", "code": error.code, "message": error.message, "param": error.param, "sequence_number": number});
-                format!("event: error\ndata: {event}\n\n")
-            }
+            Wire::Responses => return self.fail_response(error),
             Wire::Messages => format!("event: error\ndata: {}\n\n", error.to_json(self.tongue, &self.request_id)),
             _ => format!("data: {}\n\n", error.to_json(self.tongue, &self.request_id)),
         };

@@ -1,6 +1,6 @@
 //! What becomes of one event, by its dialect.
 
-use super::{Broken, ERROR_SHOWN, Scanner, Wire, data_of, memmem};
+use super::{Broken, ERROR_SHOWN, MAX_CREATED, Scanner, Wire, data_of, memmem};
 use crate::relay::report::UsageReport;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -70,7 +70,7 @@ impl Scanner {
 
     /// Most chunks have none of these words and need no parsing. A word inside the answer's text only costs the parsing.
     fn chat(&mut self, data: &[u8]) -> Verdict {
-        if !has(data, b"\"usage\"") && !has(data, b"\"error\"") && !has(data, b"\"url_citation\"") {
+        if !self.usage.may_tell(data) && !has(data, b"\"error\"") {
             return Verdict::Forward;
         }
         let Ok(chunk) = serde_json::from_slice::<Outline<'_>>(data) else { return Verdict::Broken(Broken::Garbage) };
@@ -101,6 +101,10 @@ impl Scanner {
                 Verdict::Last
             }
             "response.failed" | "error" => self.upstream_error(data),
+            "response.created" => {
+                self.created = (data.len() <= MAX_CREATED).then(|| data.into());
+                Verdict::Forward
+            }
             "response.output_item.done" => self.add(data).map_or_else(Verdict::Broken, |()| Verdict::Forward),
             _ => Verdict::Forward,
         }

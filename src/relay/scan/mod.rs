@@ -21,6 +21,8 @@ use memchr::{memchr_iter, memmem};
 
 /// The largest single event: more is a fault of the upstream, and would be memory without bound. A streamed picture is one event.
 const MAX_EVENT: usize = 32 * 1024 * 1024;
+/// The longest first event that is kept, as its end repeats it: it may echo long instructions.
+const MAX_CREATED: usize = 64 * 1024;
 /// How much of an upstream's error is kept for the admin.
 const ERROR_SHOWN: usize = 300;
 
@@ -119,13 +121,15 @@ pub struct Scanner {
     kept_back: BytesMut,
     /// The beginning of the upstream's error event.
     error: String,
+    /// What a Responses stream began with.
+    created: Option<Box<[u8]>>,
 }
 
 impl Scanner {
     /// At the beginning of a stream.
     pub fn new(wire: Wire, include_usage: bool) -> Self {
         let (pending, kept_back) = (Pending::default(), BytesMut::new());
-        Self { wire, include_usage, pending, usage: Accumulator::new(wire.form()), is_final: false, kept_back, error: String::new() }
+        Self { wire, include_usage, pending, usage: Accumulator::new(wire.form()), is_final: false, kept_back, error: String::new(), created: None }
     }
 
     /// Takes the next piece. Whole events go on; the rest waits for its end.
@@ -195,6 +199,11 @@ impl Scanner {
     /// What of the usage was told so far.
     pub fn told(&self) -> Usage {
         self.usage.usage()
+    }
+
+    /// The data of the event that a Responses stream began with, unless that is very long.
+    pub fn created(&self) -> Option<&[u8]> {
+        self.created.as_deref()
     }
 
     /// Why the stream broke, for the admin.

@@ -12,6 +12,7 @@
 mod answer;
 mod echo;
 mod emit;
+mod failure;
 mod input;
 mod item;
 mod local_shell;
@@ -24,6 +25,7 @@ mod tools;
 mod written;
 
 pub use answer::{parse_answer, render_answer};
+pub use failure::fail_begun;
 pub use request_parse::parse_request;
 pub use request_render::render_request;
 pub use stream_parse::StreamParser;

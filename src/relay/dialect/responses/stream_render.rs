@@ -5,6 +5,7 @@ use super::super::{Closing, Echo};
 use super::answer::answer_id;
 use super::echo::{self, Status};
 use super::emit::{Step, emit, emit_item, emit_json};
+use super::failure;
 use super::seal::Seal;
 use super::written::{self, Called, Seen};
 use bytes::{BufMut, BytesMut};
@@ -87,12 +88,8 @@ impl StreamRenderer {
     /// Writes that the answer failed.
     pub fn fail(&mut self, _kind: &str, code: &str, message: &str, out: &mut BytesMut) {
         self.start(None, out);
-        let error = json!({"type": "error", "code": code, "message": message, "param": null, "sequence_number": self.sequence});
-        out.put_slice(format!("event: error\ndata: {error}\n\n").as_bytes());
-        self.sequence += 1;
-        // The codes of a response are few; clients look for these two.
-        let code = if ["rate_limit_exceeded", "insufficient_quota"].contains(&code) { code } else { "server_error" };
-        self.ended(Status::Failed(code, message), None, out);
+        failure::error(&mut self.sequence, Some(code), message, None, out);
+        self.ended(Status::Failed(failure::code_of(code), message), None, out);
     }
 
     fn start(&mut self, id: Option<String>, out: &mut BytesMut) {
