@@ -25,5 +25,6 @@ pub mod router;
 pub mod sessions;
 pub mod settings;
 pub mod telemetry;
+pub mod tokens;
 pub mod usage;
 pub mod web;

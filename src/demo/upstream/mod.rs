@@ -210,7 +210,6 @@ impl Upstream {
         }
         let listener = tokio::net::TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        tokio::task::spawn_blocking(tokens::warm_up); // not awaited: the first request waits for it if it must
         let closing = CancellationToken::new();
         let stage = Arc::new(Stage::new(options, closing.clone()));
         let server = tokio::spawn(server::run(listener, stage::router(stage.clone()), closing.clone()));

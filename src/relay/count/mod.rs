@@ -1,6 +1,6 @@
 //! Counting tokens here: what a request is charged when the upstream sends no usage, and what it needs when the balance is nearly out. OpenAI's tokenizer is the
 //! real one; for other families it is a measure with a stated margin ([`Family`]). Pictures count by their dimensions ([`image`]), and what stands encoded in
-//! a request is told from its text ([`input_bound`]). The tokenizer is loaded on first use; a shop whose upstreams report usage never pays for it.
+//! a request is told from its text ([`input_bound`]).
 
 mod family;
 mod image;
@@ -11,7 +11,7 @@ pub use family::Family;
 pub use image::{Detail, image, largest_image};
 pub use media::{InputBound, Media, REMOTE, input_bound};
 
-use tiktoken_rs::CoreBPE;
+use crate::tokens::{CL100K, O200K, Tokenizer};
 
 /// Text is cut into pieces of at most this many bytes, since a tokenizer's time can grow with the square of a word. Cuts are made
 /// before spaces, where tokens begin anyway; a run of letters without any may count a token more for each cut.
@@ -32,9 +32,9 @@ pub fn estimate(bytes: usize) -> u64 {
 }
 
 /// The tokenizer of a model; models of other families are measured with OpenAI's newest.
-fn tokenizer(model: &str) -> &'static CoreBPE {
+fn tokenizer(model: &str) -> &'static Tokenizer {
     let older = ["gpt-4-", "gpt-3.5", "text-embedding"].iter().any(|prefix| model.starts_with(prefix)) || model == "gpt-4";
-    if older { tiktoken_rs::cl100k_base_singleton() } else { tiktoken_rs::o200k_base_singleton() }
+    if older { &CL100K } else { &O200K }
 }
 
 /// What a count is for, where the tokenizer at hand is not the model's own.
@@ -62,7 +62,7 @@ pub fn text(model: &str, text: &str) -> u64 {
     let mut sum = estimate(beyond.len());
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(cut(rest));
-        sum += bpe.encode_ordinary(piece).len() as u64;
+        sum += bpe.count(piece);
         rest = after;
     }
     sum
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn a_long_text_is_counted_in_pieces() {
         let long = "the quick brown fox jumps over the lazy dog ".repeat(2000);
-        assert_eq!(text("gpt-4o", &long), tokenizer("gpt-4o").encode_ordinary(&long).len() as u64);
+        assert_eq!(text("gpt-4o", &long), tokenizer("gpt-4o").count(&long));
         let solid = "é".repeat(PIECE);
-        let whole = tokenizer("gpt-4o").encode_ordinary(&solid).len() as u64;
+        let whole = tokenizer("gpt-4o").count(&solid);
         assert!((whole..=whole + 2).contains(&text("gpt-4o", &solid)));
     }
 
