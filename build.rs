@@ -21,7 +21,7 @@ fn write(vocabulary: &CoreBPE, file: &PathBuf) -> io::Result<()> {
     // The special tokens, which no text is cut into, come behind the others, after a gap or without one.
     let special: Vec<u32> = vocabulary.special_tokens().iter().flat_map(|token| vocabulary.encode_with_special_tokens(token)).collect();
     let tokens: Vec<Vec<u8>> = (0u32..).take_while(|rank| !special.contains(rank)).map_while(|rank| vocabulary.decode_bytes(&[rank]).ok()).collect();
-    let mut slots = vec![0u32; table::slots(tokens.len())];
+    let mut slots = vec![0u32; (tokens.len() * 2).next_power_of_two()];
     let mask = slots.len() - 1;
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     for (rank, token) in (1u32..).zip(&tokens) {

@@ -7,6 +7,7 @@ match, the run is void, and no ratio is printed. Start it with scripts/bench, wh
 """
 
 import argparse
+import copy
 import json
 import string
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import load
 from machine import Failure, Process, free_port, wait_for
-from report import CROWD, Report
+from report import CROWD, LARGE, Report
 from shop import Shop
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
@@ -103,6 +104,10 @@ def bench(options, folder):
             crowd = Shop(options.farebox, upstream.url, GATEWAY_CORE, folder / "crowd", crowded=True)
             servers.insert(0, crowd.process)
             gateways.insert(1, (CROWD, crowd))
+            # The same shop, and all of the load from one of its customers.
+            large = copy.copy(crowd)
+            large.keys = crowd.keys[:1]
+            gateways.insert(1, (LARGE, large))
         idle = {name: gateway.process.memory_mib() for name, gateway in gateways}
         modes = (*load.MODES, *((load.TRANSLATED,) if options.translated else ()))
         for name, gateway in gateways:
@@ -116,7 +121,7 @@ def bench(options, folder):
                     if measures(name, mode):
                         report.add(name, mode, measure(gateway, mode, options, upstream, folder))
         memory = {name: gateway.process.memory_mib() for name, gateway in gateways}
-        shops = [(name, gateway) for name, gateway in gateways if isinstance(gateway, Shop)]
+        shops = [(name, gateway) for name, gateway in gateways if isinstance(gateway, Shop) and name != LARGE]
         for _, gateway in shops:
             report.objections += gateway.close_books()
     finally:
@@ -137,7 +142,8 @@ def bench(options, folder):
 
 def measures(name, mode):
     """Whether a gateway is measured in a mode: nginx does not translate, and a crowd is measured under load alone."""
-    return {"nginx": mode != load.TRANSLATED, CROWD: mode.connections > 1 and mode != load.TRANSLATED}.get(name, True)
+    under_load = mode.connections > 1 and mode != load.TRANSLATED
+    return {"nginx": mode != load.TRANSLATED, LARGE: under_load, CROWD: under_load}.get(name, True)
 
 
 def main():

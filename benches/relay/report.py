@@ -3,8 +3,13 @@
 from statistics import median
 
 GATEWAYS = ("farebox", "nginx")
-# The same program with many customers and channels, where that is measured.
-CROWD = "crowd"
+# The same program with many customers and channels, where that is measured: one of them asks, or all in turn.
+LARGE, CROWD = "large", "crowd"
+# What is compared with what.
+COMPARISONS = (
+    *(((name, mode), ("farebox", mode)) for name in (LARGE, CROWD) for mode in ("chat", "stream")),
+    (("farebox", "translated"), ("farebox", "stream")),
+)
 
 
 class Report:
@@ -36,7 +41,7 @@ class Report:
 
     def print_comparisons(self):
         """What else was measured, as a part of what Farebox gives without it."""
-        for measured, plain in (((CROWD, "chat"), ("farebox", "chat")), ((CROWD, "stream"), ("farebox", "stream")), (("farebox", "translated"), ("farebox", "stream"))):
+        for measured, plain in COMPARISONS:
             if measured in self.measured:
                 ours, ours_us = (self.value(*measured, measure) for measure in (per_second, processor_us))
                 name = " ".join(measured)

@@ -1,13 +1,8 @@
 //! The layout of a vocabulary in the program: used when the program is built, to write it, and when it runs, to read it.
 //!
 //! Three arrays, all of little-endian `u32` but the first: the bytes of all tokens in the order of their ranks; where each token ends in them; and a
-//! hash table with open addressing, which has a rank plus one in each slot that is taken. It is read where it lies, so that it costs neither time nor memory
+//! hash table with open addressing, a power of two and at most half full, which has a rank plus one in each slot that is taken. It is read where it lies, so that it costs neither time nor memory
 //! until it is used, and then only the pages that are.
-
-/// How many slots a table has for so many tokens: a power of two, at most half full.
-pub fn slots(tokens: usize) -> usize {
-    (tokens * 2).next_power_of_two()
-}
 
 /// Where the search for a token begins. FNV-1a, folded, since its lowest bits are its weakest.
 pub fn hash(token: &[u8]) -> usize {
