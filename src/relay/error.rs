@@ -243,7 +243,6 @@ impl ApiError {
             (402, _) => "billing_error",
             (413, _) => "request_too_large",
             (404, _) => "not_found_error",
-            (504, _) => "timeout_error",
             (503, _) => "overloaded_error",
             _ => self.kind,
         }
