@@ -24,6 +24,7 @@ mod flow;
 pub mod models;
 mod operation;
 mod pipeline;
+mod rename;
 pub mod report;
 pub mod reports;
 pub mod route;

@@ -414,7 +414,7 @@ impl Whole {
             return translated.render(settled.usage, cost);
         }
         let body = match &self.rename {
-            Some(rename) if self.is_json => rename.apply(self.body.clone()),
+            Some(rename) if self.is_json => rename.answer(self.body.clone()),
             _ => self.body.clone(),
         };
         cost.and_then(|cost| whole::with_cost(&body, cost)).map_or(body, Bytes::from)

@@ -4,7 +4,6 @@ use super::dialect::Dialect;
 use super::operation::Operation;
 use super::report::{self, Form, UsageReport};
 use super::scan::{self, Wire};
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -73,13 +72,15 @@ pub(super) fn with_cost(body: &[u8], cost: &str) -> Option<Vec<u8>> {
     struct Outline<'a> {
         #[serde(borrow, default)]
         usage: Option<&'a RawValue>,
+        #[serde(rename = "usageMetadata", borrow, default)]
+        metadata: Option<&'a RawValue>,
         #[serde(borrow, default)]
         response: Option<&'a RawValue>,
     }
     let text = std::str::from_utf8(body).ok()?;
     let outline: Outline<'_> = serde_json::from_str(text).ok()?;
     let nested: Option<Outline<'_>> = outline.response.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let usage = outline.usage.or(nested.and_then(|response| response.usage))?.get();
+    let usage = outline.usage.or(outline.metadata).or(nested.and_then(|response| response.usage))?.get();
     let at = usage.as_ptr() as usize - text.as_ptr() as usize + 1;
     if !usage.starts_with('{') {
         return None;
@@ -92,70 +93,16 @@ pub(super) fn with_cost(body: &[u8], cost: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Puts the public name of a model where the upstream's stands, whatever it calls it: some answer with a dated name.
-pub(super) struct Rename {
-    public: String,
-}
-
-impl Rename {
-    /// None when the upstream's name is the public one.
-    pub(super) fn new(upstream: &str, public: &str) -> Option<Self> {
-        (upstream != public).then(|| Self { public: serde_json::Value::from(public).to_string() })
-    }
-
-    /// The bytes with the public name. Only where a field says so: an answer that speaks of models keeps its words, in which quotes are escaped.
-    pub(super) fn apply(&self, bytes: Bytes) -> Bytes {
-        let mut out: Vec<u8> = Vec::new();
-        let mut at = 0;
-        for found in memchr::memmem::find_iter(&bytes, b"\"model") {
-            let Some(value) = value_at(&bytes, found) else { continue };
-            if value.start >= at {
-                out.extend_from_slice(&bytes[at..value.start]);
-                out.extend_from_slice(self.public.as_bytes());
-                at = value.end;
-            }
-        }
-        if at == 0 {
-            return bytes;
-        }
-        out.extend_from_slice(&bytes[at..]);
-        out.into()
-    }
-}
-
-/// Where the string behind `"model":` or `"modelVersion":` stands.
-fn value_at(bytes: &[u8], key: usize) -> Option<std::ops::Range<usize>> {
-    let rest = &bytes[key..];
-    let rest = rest.strip_prefix(b"\"model\"").or_else(|| rest.strip_prefix(b"\"modelVersion\""))?;
-    let rest = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
-    let start = bytes.len() - rest.len() - 1;
-    let length = memchr::memchr(b'"', rest)?;
-    // A backslash before the quote: no model is called so.
-    (!rest[..length].contains(&b'\\')).then_some(start..start + length + 2)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_field_is_renamed() {
-        let rename = Rename::new("gpt-4o", "house").unwrap();
-        let apply = |text: &str| String::from_utf8(rename.apply(Bytes::copy_from_slice(text.as_bytes())).to_vec()).unwrap();
-        assert_eq!(
-            apply(r#"{"model":"gpt-4o-2024","x":"\"model\":\"gpt-4o\"","model" : "a"}"#),
-            r#"{"model":"house","x":"\"model\":\"gpt-4o\"","model" : "house"}"#
-        );
-        assert_eq!(apply(r#"{"modelVersion":"g"}"#), r#"{"modelVersion":"house"}"#);
-        assert_eq!(apply(r#"{"models":"g","model":{"type":"x"}}"#), r#"{"models":"g","model":{"type":"x"}}"#);
-        assert!(Rename::new("a", "a").is_none());
-    }
 
     #[test]
     fn the_cost_stands_in_the_usage() {
         let with = |text: &str| with_cost(text.as_bytes(), "0.001").map(|body| String::from_utf8(body).unwrap());
         assert_eq!(with(r#"{"usage":{"a":1}}"#).as_deref(), Some(r#"{"usage":{"cost":0.001,"a":1}}"#));
         assert_eq!(with(r#"{"type":"t","response":{"usage":{}}}"#).as_deref(), Some(r#"{"type":"t","response":{"usage":{"cost":0.001}}}"#));
+        assert_eq!(with(r#"{"usageMetadata": {"a":1}}"#).as_deref(), Some(r#"{"usageMetadata": {"cost":0.001,"a":1}}"#));
         assert_eq!(with(r#"{"usage":null}"#), None);
     }
 }

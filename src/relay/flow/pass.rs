@@ -7,8 +7,9 @@ use crate::relay::charge::Settled;
 use crate::relay::dialect::responses;
 use crate::relay::error::ApiError;
 use crate::relay::operation::Tongue;
+use crate::relay::rename::Rename;
 use crate::relay::scan::{self, Scanner, Wire};
-use crate::relay::whole::{self, Rename};
+use crate::relay::whole;
 use bytes::{Bytes, BytesMut};
 
 /// Delivered events are reduced to their text when they pass this many bytes.
@@ -88,7 +89,7 @@ impl Pass {
 
     fn for_client(&mut self, events: Bytes) -> Bytes {
         let renamed = match &self.rename {
-            Some(rename) => rename.apply(events),
+            Some(rename) => rename.events(events),
             None => events,
         };
         match &mut self.array {
@@ -127,7 +128,7 @@ impl Pass {
         let mut out = BytesMut::new();
         responses::fail_begun(self.scanner.created(), number, code, &error.message, error.param.as_deref(), &mut out);
         match &self.rename {
-            Some(rename) => rename.apply(out.freeze()),
+            Some(rename) => rename.events(out.freeze()),
             None => out.freeze(),
         }
     }
