@@ -70,6 +70,7 @@ impl Scanner {
 
     /// Most chunks have none of these words and need no parsing. A word inside the answer's text only costs the parsing.
     fn chat(&mut self, data: &[u8]) -> Verdict {
+        self.has_reason = self.has_reason || says_reason(data);
         if !self.usage.may_tell(data) && !has(data, b"\"error\"") {
             return Verdict::Forward;
         }
@@ -173,6 +174,15 @@ impl Scanner {
         self.error = String::from_utf8_lossy(data).chars().take(ERROR_SHOWN).collect();
         Verdict::Broken(Broken::UpstreamError)
     }
+}
+
+/// Whether a choice says why it ends: until then there is null.
+fn says_reason(data: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"finish_reason\"";
+    memmem::find_iter(data, NAME).any(|at| {
+        let value = data[at + NAME.len()..].trim_ascii_start().strip_prefix(b":");
+        value.is_some_and(|value| value.trim_ascii_start().starts_with(b"\""))
+    })
 }
 
 /// What an event is: its name where it has one, which repeats the `type` in its data.

@@ -117,6 +117,8 @@ pub struct Scanner {
     usage: Accumulator,
     /// The usage is all there: nothing of it is still to come.
     is_final: bool,
+    /// A choice of a Chat stream said why it ends.
+    has_reason: bool,
     /// The events that end the stream, kept until the charge is durable.
     kept_back: BytesMut,
     /// The beginning of the upstream's error event.
@@ -129,7 +131,8 @@ impl Scanner {
     /// At the beginning of a stream.
     pub fn new(wire: Wire, include_usage: bool) -> Self {
         let (pending, kept_back) = (Pending::default(), BytesMut::new());
-        Self { wire, include_usage, pending, usage: Accumulator::new(wire.form()), is_final: false, kept_back, error: String::new(), created: None }
+        let usage = Accumulator::new(wire.form());
+        Self { wire, include_usage, pending, usage, is_final: false, has_reason: false, kept_back, error: String::new(), created: None }
     }
 
     /// Takes the next piece. Whole events go on; the rest waits for its end.
@@ -178,9 +181,27 @@ impl Scanner {
         (self.pending.len().saturating_add(self.kept_back.len()) > MAX_EVENT).then_some(Broken::TooLong)
     }
 
-    /// The upstream's bytes are over. Whether the stream was complete, for those that end without a word.
+    /// The upstream's bytes are over. Whether the stream was complete: its last event may lack the blank line, and not every stream ends with a word for it.
     pub fn end(&mut self) -> bool {
-        matches!(self.wire, Wire::Gemini | Wire::Images) && self.is_final && self.pending.is_blank()
+        if !self.pending.is_blank() {
+            let mut last = self.pending.take();
+            let is_whole = data_of(&last).is_none_or(|data| data == b"[DONE]" || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok());
+            if !is_whole {
+                return false;
+            }
+            last.extend_from_slice(b"\n\n");
+            let passed = self.push(last.freeze());
+            if passed.done || passed.broken.is_some() {
+                return passed.done;
+            }
+            self.kept_back.extend_from_slice(&passed.forward);
+        }
+        match self.wire {
+            Wire::Gemini | Wire::Images => self.is_final,
+            // Some servers leave out `[DONE]`.
+            Wire::Chat => self.is_final && self.has_reason,
+            _ => false,
+        }
     }
 
     /// The events that end the stream.

@@ -32,6 +32,12 @@ impl Pending {
         self.bytes.extend_from_slice(rest);
     }
 
+    /// What waits, when nothing more comes.
+    pub(super) fn take(&mut self) -> BytesMut {
+        self.searched = 0;
+        self.bytes.split()
+    }
+
     /// How many bytes wait.
     pub(in crate::relay) fn len(&self) -> usize {
         self.bytes.len()

@@ -85,6 +85,42 @@ fn the_text_of_delivered_events_is_collected() {
     assert_eq!(text, "hihi");
 }
 
+#[test]
+fn a_stream_without_its_last_words_is_complete_when_nothing_is_missing() {
+    let end = |stream: &str| {
+        let (mut scanner, out, done, broken) = run(stream, 4096, true);
+        assert!(!done && broken.is_none(), "{stream}");
+        let is_complete = scanner.end();
+        (is_complete, out + std::str::from_utf8(&scanner.take_kept_back()).unwrap())
+    };
+    let reason = "data: {\"choices\":[{\"delta\":{},\"finish_reason\": \"stop\"}]}\n\n";
+    let both = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n";
+    for (stream, passed) in [
+        (format!("{TEXT}{reason}{USAGE}"), format!("{TEXT}{reason}{USAGE}")),
+        (format!("{TEXT}{reason}{}", USAGE.trim_end()), format!("{TEXT}{reason}{USAGE}")),
+        (format!("{TEXT}{}", both.trim_end()), format!("{TEXT}{both}")),
+        (format!("{TEXT}{}\r\n", both.trim_end()), format!("{TEXT}{}\r\n\n", both.trim_end())),
+        (format!("{TEXT}{USAGE}data: [DONE]"), format!("{TEXT}{USAGE}")),
+        (format!("{TEXT}{USAGE}data: [DONE]\n"), format!("{TEXT}{USAGE}")),
+    ] {
+        assert_eq!(end(&stream), (true, passed), "{stream}");
+    }
+    let none = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
+    for stream in [
+        format!("{TEXT}{none}{USAGE}"),
+        format!("{TEXT}{reason}"),
+        format!("{TEXT}{reason}{}", &USAGE[..USAGE.len() - 3]),
+        format!("{TEXT}{USAGE}data: {{\"choices\":[{{\"finish_reason\":\"stop\"}}"),
+        format!("{TEXT}data: <html>"),
+        TEXT.to_owned(),
+    ] {
+        assert!(!end(&stream).0, "{stream}");
+    }
+    let completed = "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":5}}}";
+    let (_, kept, done, usage) = pass(Wire::Responses, completed, 4096);
+    assert_eq!((kept, done, usage.map(|usage| usage.output)), (format!("{completed}\n\n"), true, Some(5)));
+}
+
 const MESSAGES: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":4,\"output_tokens\":1}}}\n\n\
     event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
     event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n";
