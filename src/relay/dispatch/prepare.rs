@@ -1,6 +1,6 @@
 //! What goes to a channel: the caller's body with a few edits, or the same request in the upstream's dialect.
 
-use crate::channels::{Kind, Target as Door};
+use crate::channels::{Channel, Kind, Target as Door};
 use crate::relay::charge::Call;
 use crate::relay::count;
 use crate::relay::dialect::canonical::Unfit;
@@ -51,6 +51,7 @@ pub(super) fn prepare<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>) -
             let edits = Edits {
                 model: (upstream != envelope.model).then_some(upstream),
                 cap,
+                is_openai: is_openai(&attempt.channel),
                 overrides: is_chat.then_some(&attempt.channel.options.body_overrides),
                 ask_usage: matches!(operation, Operation::Generate(Dialect::Chat) | Operation::Completions),
             };
@@ -60,18 +61,22 @@ pub(super) fn prepare<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>) -
     }
 }
 
+/// Whether a channel is OpenAI's own service, or Azure's.
+fn is_openai(channel: &Channel) -> bool {
+    channel.kind == Kind::AzureOpenAi || channel.base_url.host_str() == Some("api.openai.com")
+}
+
 fn translate<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>, from: Dialect, to: Dialect) -> Result<Prepared<'a>, Unfit> {
     if call.envelope.choices > 1 {
         return Err(Unfit::inexpressible(if from == Dialect::Gemini { "generationConfig.candidateCount" } else { "n" }));
     }
     let request = call.canonical(from)?;
     let channel = &attempt.channel;
-    let host = channel.base_url.host_str().unwrap_or_default();
     let target = Target {
         model: &attempt.permit.model,
         output_cap: cap.or(call.envelope.output_cap),
         default_cap: call.size.model_cap.unwrap_or(DEFAULT_CAP),
-        is_openai: channel.kind == Kind::AzureOpenAi || host == "api.openai.com",
+        is_openai: is_openai(channel),
     };
     let mut body: Bytes = dialect::render_request(to, &request, &target)?.into();
     let overrides = &channel.options.body_overrides;

@@ -1,6 +1,8 @@
 //! The body for the upstream: a few values changed in place, every other byte as it came.
 
-use super::{CapHome, Envelope};
+use super::{CapHome, Envelope, Thinking};
+use crate::relay::dialect::Dialect;
+use crate::relay::operation::Operation;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::ops::Range;
@@ -14,6 +16,8 @@ pub struct Edits<'a> {
     pub cap: Option<u64>,
     /// Fields that the channel sets; null takes one away.
     pub overrides: Option<&'a Map<String, Value>>,
+    /// The upstream is OpenAI's own service or Azure's.
+    pub is_openai: bool,
     /// The upstream understands `stream_options`.
     pub ask_usage: bool,
 }
@@ -57,9 +61,10 @@ impl Envelope {
         }
         if let Some(cap) = edits.cap {
             match spans.cap_home {
-                Some(home) if spans.caps.is_empty() => changes.push((home.at..home.at, home.write(cap))),
+                Some(home) if spans.caps.is_empty() => changes.push((home.at..home.at, self.upstream_home(home, edits).write(cap))),
                 _ => changes.extend(spans.caps.iter().map(|range| (range.clone(), cap.to_string()))),
             }
+            changes.extend(spans.thinking.as_ref().and_then(|thinking| thinking.under(cap)));
         }
         if edits.ask_usage && self.stream && !self.include_usage {
             match &spans.stream_options {
@@ -68,6 +73,31 @@ impl Envelope {
             }
         }
         if changes.is_empty() { body.clone() } else { apply(body, changes).into() }
+    }
+}
+
+impl Envelope {
+    /// The field in which the upstream's model takes an output cap: OpenAI's reasoning models know only the newer one, compatible servers often only the older.
+    fn upstream_home(&self, home: CapHome, edits: &Edits<'_>) -> CapHome {
+        let model = edits.model.unwrap_or(&self.model);
+        let own_name = model.rsplit('/').next().unwrap_or(model);
+        let is_newer = edits.is_openai || ["o1", "o3", "o4", "gpt-5"].iter().any(|prefix| own_name.starts_with(prefix));
+        let is_chat = self.operation == Operation::Generate(Dialect::Chat);
+        if is_chat && is_newer { CapHome { field: "max_completion_tokens", ..home } } else { home }
+    }
+}
+
+/// The least budget for thoughts that Anthropic takes.
+const LEAST_THOUGHTS: u64 = 1_024;
+
+impl Thinking {
+    /// What has to change for a lower cap: thoughts get three quarters of it, or as little as can be; under that the model answers without.
+    fn under(&self, cap: u64) -> Option<(Range<usize>, String)> {
+        match () {
+            () if self.tokens < cap => None,
+            () if cap <= LEAST_THOUGHTS => Some((self.object.clone(), r#"{"type":"disabled"}"#.to_owned())),
+            () => Some((self.budget.clone(), (cap - cap / 4).max(LEAST_THOUGHTS).to_string())),
+        }
     }
 }
 

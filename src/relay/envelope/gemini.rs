@@ -1,13 +1,13 @@
 //! Gemini's requests: `generateContent` and the embedding calls. The model and whether a stream is asked for stand in the address.
 //! Format: <https://ai.google.dev/api/generate-content>. Google reads each name in camel and in snake case.
 
-use super::generate::{count, start_of};
-use super::json::{self, Reader};
+use super::generate::{count, include_cost, start_of};
+use super::json::{self, Level, Reader};
 use super::{CapHome, Envelope, Needs, Spans, texts};
 use crate::relay::dialect::Dialect;
 use crate::relay::error::ApiError;
 use crate::relay::operation::Operation;
-use memchr::memmem;
+use serde_json::value::RawValue;
 use std::ops::Range;
 
 /// The most candidates that Gemini gives.
@@ -33,7 +33,7 @@ pub(super) fn read_to_count(model: &str, text: &str) -> Result<Envelope, ApiErro
 }
 
 fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError> {
-    const READ: [&str; 7] = ["contents", "tools", "generationConfig", "generation_config", "cachedContent", "cached_content", "systemInstruction"];
+    const READ: [&str; 8] = ["contents", "tools", "generationConfig", "generation_config", "cachedContent", "cached_content", "systemInstruction", "usage"];
     let reader = Reader::body(text, &READ)?;
     for name in ["cachedContent", "cached_content"] {
         reader.refuse(name, "send the whole conversation.")?;
@@ -42,13 +42,7 @@ fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError>
     let start = start_of(text);
     let config = config(&reader, text, start)?;
     let tools = reader.get("tools")?;
-    if let Some(tools) = tools
-        && let Some(name) = ["fileSearch", "file_search"].into_iter().find(|name| memmem::find(tools.get().as_bytes(), name.as_bytes()).is_some())
-    {
-        return Err(ApiError::invalid_field("tools", format!("The provider's tool '{name}' is not offered here.")));
-    }
-    let searching =
-        tools.is_some_and(|tools| ["googleSearch", "google_search"].iter().any(|name| memmem::find(tools.get().as_bytes(), name.as_bytes()).is_some()));
+    let searching = tools.map_or(Ok(false), |raw| searches(&reader, raw))?;
     let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
     let mut read = reader.ranges(&["systemInstruction", "system_instruction"])?;
     let definitions = reader.ranges(&["tools", "generationConfig", "generation_config"])?;
@@ -58,6 +52,7 @@ fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError>
         output_cap: config.cap,
         choices: config.candidates,
         include_usage: true,
+        include_cost: include_cost(&reader)?,
         media_parts,
         turns: count(&text[turns.clone()]),
         needs: Needs { tools: tools.is_some(), vision: media_parts > 0, json_schema: config.schema },
@@ -65,6 +60,21 @@ fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError>
         spans: Spans { texts: read, definitions, turns, caps: config.caps, cap_home: Some(config.home), start, ..Spans::default() },
         ..Envelope::new(Operation::Generate(Dialect::Gemini), model.to_owned())
     })
+}
+
+/// Whether the provider may search. A tool is an object with one key for each kind of tool in it; what functions are called is the caller's own affair.
+fn searches(reader: &Reader<'_>, tools: &RawValue) -> Result<bool, ApiError> {
+    let tools = tools.get();
+    let tools = serde_json::from_str::<Vec<Level<'_>>>(tools).or_else(|_| serde_json::from_str(tools).map(|tool| vec![tool]));
+    let tools = tools.map_err(|_| reader.invalid("tools", "an array of tools"))?;
+    let mut searching = false;
+    for name in tools.iter().flat_map(Level::names) {
+        match name.replace('_', "").to_ascii_lowercase().as_str() {
+            "filesearch" => return Err(ApiError::invalid_field("tools", "The provider's tool 'fileSearch' is not offered here.")),
+            kind => searching |= kind.starts_with("googlesearch"),
+        }
+    }
+    Ok(searching)
 }
 
 /// `contents` is a list, or one turn alone.
@@ -107,7 +117,7 @@ fn config(reader: &Reader<'_>, text: &str, start: usize) -> Result<Config, ApiEr
 }
 
 fn embed(operation: Operation, model: &str, text: &str) -> Result<Envelope, ApiError> {
-    const READ: [&str; 3] = ["content", "requests", "model"];
+    const READ: [&str; 4] = ["content", "requests", "model", "usage"];
     let reader = Reader::body(text, &READ)?;
     let turns = match operation {
         Operation::GeminiEmbedBatch => reader.turns("requests")?,
@@ -116,6 +126,7 @@ fn embed(operation: Operation, model: &str, text: &str) -> Result<Envelope, ApiE
     let start = start_of(text);
     Ok(Envelope {
         output_cap: Some(0),
+        include_cost: include_cost(&reader)?,
         spans: Spans { texts: vec![turns.clone()], turns, start, ..Spans::default() },
         ..Envelope::new(operation, model.to_owned())
     })

@@ -1,7 +1,7 @@
 //! The requests for an answer of a model: Chat Completions, Responses, Messages.
 
 use super::json::Reader;
-use super::{CapHome, Envelope, Needs, Spans, texts};
+use super::{CapHome, Envelope, Needs, Spans, Thinking, texts};
 use crate::relay::dialect::Dialect;
 use crate::relay::error::ApiError;
 use crate::relay::operation::Operation;
@@ -42,7 +42,6 @@ pub(super) fn chat(text: &str) -> Result<Envelope, ApiError> {
     let format = reader.get("response_format")?;
     let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
     let start = start_of(text);
-    let field = cap_field(&model);
     Ok(Envelope {
         stream: reader.flag("stream")?,
         output_cap,
@@ -61,7 +60,8 @@ pub(super) fn chat(text: &str) -> Result<Envelope, ApiError> {
             turns,
             instructions: None,
             caps,
-            cap_home: Some(CapHome { at: start, field, inside: None, is_last: false }),
+            cap_home: Some(CapHome { at: start, field: "max_tokens", inside: None, is_last: false }),
+            thinking: None,
             stream_options: reader.written("stream_options")?.map(|raw| reader.range(raw)),
             start,
             form: None,
@@ -129,6 +129,7 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
             instructions: reader.get("instructions")?.map(|raw| reader.range(raw)),
             caps,
             cap_home: Some(CapHome { at: start, field: "max_output_tokens", inside: None, is_last: false }),
+            thinking: None,
             stream_options: None,
             start,
             form: None,
@@ -139,8 +140,8 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
 
 /// Anthropic Messages. Format: <https://docs.anthropic.com/en/api/messages>. Whoever only wants tokens counted sets no cap.
 pub(super) fn messages(text: &str, is_count: bool) -> Result<Envelope, ApiError> {
-    const READ: [&str; 11] =
-        ["model", "messages", "system", "stream", "max_tokens", "tools", "metadata", "usage", "output_config", "container", "output_format"];
+    const READ: [&str; 12] =
+        ["model", "messages", "system", "stream", "max_tokens", "tools", "metadata", "usage", "output_config", "container", "output_format", "thinking"];
     let reader = Reader::body(text, &READ)?;
     let (model, model_at) = reader.model()?;
     reader.refuse("container", "code cannot be run with a provider.")?;
@@ -176,6 +177,7 @@ pub(super) fn messages(text: &str, is_count: bool) -> Result<Envelope, ApiError>
             instructions: reader.get("system")?.map(|raw| reader.range(raw)),
             caps,
             cap_home: Some(CapHome { at: start, field: "max_tokens", inside: None, is_last: false }),
+            thinking: thinking(&reader)?,
             stream_options: None,
             start,
             form: None,
@@ -184,19 +186,21 @@ pub(super) fn messages(text: &str, is_count: bool) -> Result<Envelope, ApiError>
     })
 }
 
+/// A budget that is no number is the upstream's to refuse.
+fn thinking(reader: &Reader<'_>) -> Result<Option<Thinking>, ApiError> {
+    let Some(raw) = reader.get("thinking")? else { return Ok(None) };
+    let Some(inner) = reader.inside("thinking", "thinking.", &["budget_tokens"])? else { return Ok(None) };
+    let Some(budget) = inner.get("budget_tokens")? else { return Ok(None) };
+    let tokens = budget.get().parse().ok();
+    Ok(tokens.map(|tokens| Thinking { object: reader.range(raw), budget: reader.range(budget), tokens }))
+}
+
 /// Just behind the opening brace.
 pub(super) fn start_of(text: &str) -> usize {
     text.find('{').map_or(0, |at| at + 1)
 }
 
-/// The field that carries an output cap which the caller did not send: OpenAI's reasoning models know only the newer one, compatible servers often
-/// only the older.
-fn cap_field(model: &str) -> &'static str {
-    let newer = ["o1", "o3", "o4", "gpt-5"].iter().any(|prefix| model.starts_with(prefix));
-    if newer { "max_completion_tokens" } else { "max_tokens" }
-}
-
-fn include_usage(reader: &Reader<'_>) -> Result<bool, ApiError> {
+pub(super) fn include_usage(reader: &Reader<'_>) -> Result<bool, ApiError> {
     #[derive(Deserialize)]
     struct Options {
         include_usage: Option<bool>,
@@ -206,7 +210,7 @@ fn include_usage(reader: &Reader<'_>) -> Result<bool, ApiError> {
 }
 
 /// `"usage": {"include": true}` asks for the cost in the answer's usage object.
-fn include_cost(reader: &Reader<'_>) -> Result<bool, ApiError> {
+pub(super) fn include_cost(reader: &Reader<'_>) -> Result<bool, ApiError> {
     #[derive(Deserialize)]
     struct Wish {
         include: Option<bool>,

@@ -17,6 +17,13 @@ const MAX_MODEL: usize = 200;
 /// One level of a JSON object: each field with its value as it is written.
 pub(super) struct Level<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
+impl Level<'_> {
+    /// What its fields are called.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_ref())
+    }
+}
+
 impl<'de> Deserialize<'de> for Level<'de> {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;

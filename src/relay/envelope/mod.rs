@@ -90,12 +90,25 @@ struct Spans {
     caps: Vec<Range<usize>>,
     /// Where to put an output cap that is not there, and what stands around it.
     cap_home: Option<CapHome>,
+    /// How much of the output may be thoughts, where that must be less than the cap.
+    thinking: Option<Thinking>,
     /// The value of `stream_options`.
     stream_options: Option<Range<usize>>,
     /// Just behind the opening brace.
     start: usize,
     /// A body that is a form.
     form: Option<Form>,
+}
+
+/// Anthropic's `thinking` with a budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Thinking {
+    /// The whole object.
+    object: Range<usize>,
+    /// The value of `budget_tokens` in it.
+    budget: Range<usize>,
+    /// How much that is.
+    tokens: u64,
 }
 
 /// Where to put an output cap that is not there.

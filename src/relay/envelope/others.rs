@@ -1,6 +1,6 @@
 //! The requests that are no conversation: completions, embeddings, moderations, pictures, sound, reranking.
 
-use super::generate::start_of;
+use super::generate::{include_cost, include_usage, start_of};
 use super::json::Reader;
 use super::{CapHome, Envelope, Form, Spans, Wanted, json};
 use crate::relay::error::ApiError;
@@ -23,16 +23,12 @@ pub(super) fn completions(text: &str) -> Result<Envelope, ApiError> {
     let (cap, caps) = reader.caps(&["max_tokens"])?;
     let start = start_of(text);
     let read = reader.ranges(&["prompt", "suffix"])?;
-    #[derive(serde::Deserialize)]
-    struct Options {
-        include_usage: Option<bool>,
-    }
-    let options: Option<Options> = reader.optional("stream_options", "an object such as {\"include_usage\": true}")?;
     Ok(Envelope {
         stream: reader.flag("stream")?,
         output_cap: Some(cap.unwrap_or(COMPLETION_TOKENS)),
         choices: tries.saturating_mul(prompts),
-        include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
+        include_usage: include_usage(&reader)?,
+        include_cost: include_cost(&reader)?,
         spans: Spans {
             model: Some(model_at),
             turns: read.first().cloned().unwrap_or_default(),
@@ -63,7 +59,7 @@ fn prompts(reader: &Reader<'_>) -> Result<u64, ApiError> {
 
 /// Embeddings, moderations, reranking: what goes in is all that counts.
 pub(super) fn plain(operation: Operation, text: &str) -> Result<Envelope, ApiError> {
-    const READ: [&str; 5] = ["model", "input", "query", "documents", "stream"];
+    const READ: [&str; 6] = ["model", "input", "query", "documents", "stream", "usage"];
     const MODERATION: &str = "omni-moderation-latest";
     let reader = Reader::body(text, &READ)?;
     let (model, model_at) = match (operation, reader.written("model")?) {
@@ -84,6 +80,7 @@ pub(super) fn plain(operation: Operation, text: &str) -> Result<Envelope, ApiErr
     let media_parts = texts.iter().map(|range| super::texts::media_parts(&text.as_bytes()[range.clone()])).sum();
     Ok(Envelope {
         output_cap: Some(0),
+        include_cost: include_cost(&reader)?,
         media_parts,
         searches: u64::from(operation == Operation::Rerank),
         spans: Spans { model: model_at, turns: texts[0].clone(), texts, start: start_of(text), ..Spans::default() },
@@ -103,6 +100,7 @@ pub(super) fn images(operation: Operation, text: &str) -> Result<Envelope, ApiEr
     Ok(Envelope {
         stream: reader.flag("stream")?,
         output_cap: Some(0),
+        include_cost: include_cost(&reader)?,
         media_parts: pictures,
         wanted: Wanted { images, ..Wanted::default() },
         spans: Spans { model: Some(model_at), turns: texts[0].clone(), texts, start: start_of(text), ..Spans::default() },
@@ -112,7 +110,7 @@ pub(super) fn images(operation: Operation, text: &str) -> Result<Envelope, ApiEr
 
 /// Text to sound.
 pub(super) fn speech(text: &str) -> Result<Envelope, ApiError> {
-    const READ: [&str; 5] = ["model", "input", "stream_format", "instructions", "voice"];
+    const READ: [&str; 6] = ["model", "input", "stream_format", "instructions", "voice", "usage"];
     let reader = Reader::body(text, &READ)?;
     let (model, model_at) = reader.model()?;
     let input: String = reader.optional("input", "a string")?.ok_or_else(|| ApiError::invalid("input", "'input' is missing."))?;
@@ -121,6 +119,7 @@ pub(super) fn speech(text: &str) -> Result<Envelope, ApiError> {
     Ok(Envelope {
         stream: format.as_deref() == Some("sse"),
         output_cap: Some(0),
+        include_cost: include_cost(&reader)?,
         wanted: Wanted { characters: input.chars().count() as u64, ..Wanted::default() },
         spans: Spans { model: Some(model_at), turns: texts[0].clone(), texts, start: start_of(text), ..Spans::default() },
         ..Envelope::new(Operation::Speech, model)

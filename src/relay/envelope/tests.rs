@@ -97,3 +97,78 @@ fn forwards_every_byte_but_the_edits() {
     assert_eq!(forward(&request, body.as_bytes(), None), body.as_bytes());
     assert!(String::from_utf8(forward(&request, body.as_bytes(), Some(7))).unwrap().starts_with(r#"{"max_tokens":7,"model""#));
 }
+
+fn read(operation: Operation, body: &str) -> Result<Envelope, ApiError> {
+    Envelope::read(operation, Some(("m", false)), "application/json", body.as_bytes())
+}
+
+#[test]
+fn only_the_kind_of_a_gemini_tool_says_what_it_is() {
+    let tools = |tools: &str| read(Operation::Generate(Dialect::Gemini), &format!(r#"{{"contents":[{{}}],"tools":{tools}}}"#));
+    let own = r#"[{"functionDeclarations":[{"name":"file_search","description":"googleSearch","parameters":{"properties":{"fileSearch":{}}}}]}]"#;
+    assert_eq!(tools(own).unwrap().searches, 0);
+    for searching in [r#"[{"functionDeclarations":[]},{"googleSearch":{}}]"#, r#"{"google_search_retrieval":{}}"#, r#"[{"google\u0053earch":{}}]"#] {
+        assert!(tools(searching).unwrap().searches > 0, "{searching}");
+    }
+    for refused in
+        [r#"[{"fileSearch":{}}]"#, r#"[{"functionDeclarations":[],"file_search":{}}]"#, r#"[{"file\u0053earch":{}}]"#, r#"{"File_Search":{}}"#, "[1]"]
+    {
+        assert_eq!(tools(refused).expect_err(refused).param.as_deref(), Some("tools"), "{refused}");
+    }
+}
+
+#[test]
+fn the_wish_for_the_cost_stays_here() {
+    for (operation, body) in [
+        (Operation::Completions, r#"{"model":"m","prompt":"a""#),
+        (Operation::Embeddings, r#"{"model":"m","input":"a""#),
+        (Operation::Moderations, r#"{"input":"a""#),
+        (Operation::Rerank, r#"{"model":"m","query":"a","documents":["b"]"#),
+        (Operation::ImageGenerations, r#"{"model":"m","prompt":"a""#),
+        (Operation::Speech, r#"{"model":"m","input":"a""#),
+        (Operation::Generate(Dialect::Gemini), r#"{"contents":[{}]"#),
+        (Operation::GeminiEmbed, r#"{"content":{}"#),
+        (Operation::Generate(Dialect::Responses), r#"{"model":"m","input":"a""#),
+    ] {
+        let asked = format!(r#"{body},"usage":{{"include":true}}}}"#);
+        let envelope = read(operation, &asked).unwrap();
+        assert!(envelope.include_cost, "{asked}");
+        let forwarded = String::from_utf8(envelope.forward(&Bytes::from(asked), &Edits::default()).to_vec()).unwrap();
+        assert_eq!(forwarded, format!("{body}}}"));
+    }
+}
+
+#[test]
+fn an_inserted_cap_has_the_name_that_the_upstreams_model_knows() {
+    let body = Bytes::from(format!("{HELLO}}}"));
+    let request = chat(&body).unwrap();
+    let field = |model, is_openai| {
+        let forwarded = request.forward(&body, &Edits { model, cap: Some(7), is_openai, ..Edits::default() });
+        let forwarded: serde_json::Value = serde_json::from_slice(&forwarded).unwrap();
+        ["max_tokens", "max_completion_tokens"].map(|name| forwarded[name].as_u64())
+    };
+    assert_eq!(field(None, false), [Some(7), None]);
+    assert_eq!(field(Some("llama-4"), false), [Some(7), None]);
+    for (model, is_openai) in [(Some("gpt-5-mini"), false), (Some("openai/o3"), false), (None, true)] {
+        assert_eq!(field(model, is_openai), [None, Some(7)], "{model:?}");
+    }
+}
+
+#[test]
+fn thoughts_stay_under_a_cap_that_was_lowered() {
+    let lowered = |thinking: &str, cap: u64| {
+        let body = Bytes::from(format!(r#"{{"model":"m","max_tokens":9000,"thinking":{thinking},"messages":[{{}}]}}"#));
+        let request = read(Operation::Generate(Dialect::Messages), std::str::from_utf8(&body).unwrap()).unwrap();
+        let forwarded: serde_json::Value = serde_json::from_slice(&request.forward(&body, &Edits { cap: Some(cap), ..Edits::default() })).unwrap();
+        assert_eq!(forwarded["max_tokens"], cap);
+        forwarded["thinking"].to_string()
+    };
+    let enabled = |tokens: u64| format!(r#"{{"type":"enabled","budget_tokens":{tokens}}}"#);
+    for (cap, expected) in [(8_001, enabled(8_000)), (8_000, enabled(6_000)), (1_200, enabled(1_024)), (1_025, enabled(1_024))] {
+        assert_eq!(lowered(&enabled(8_000), cap), expected, "{cap}");
+    }
+    assert_eq!(lowered(&enabled(8_000), 1_024), r#"{"type":"disabled"}"#);
+    for other in [r#"{"type":"adaptive"}"#, r#"{"type":"enabled","budget_tokens":"x"}"#, "null"] {
+        assert_eq!(lowered(other, 40), other);
+    }
+}
