@@ -72,7 +72,14 @@ fn dialects(c: &mut Criterion) {
     for dialect in [Dialect::Chat, Dialect::Messages, Dialect::Responses] {
         group.bench_function(format!("to {dialect:?}"), |b| {
             b.iter(|| {
-                let echo = Echo { request: Arc::clone(&request), model: "gpt-4o-mini".to_owned(), id: "1".to_owned(), created: 1, include_usage: true };
+                let echo = Echo {
+                    request: Arc::clone(&request),
+                    model: "gpt-4o-mini".to_owned(),
+                    id: "1".to_owned(),
+                    created: 1,
+                    include_usage: true,
+                    input_tokens: 7,
+                };
                 let (mut parser, mut renderer) = (StreamParser::new(Dialect::Chat), StreamRenderer::new(dialect, false, echo));
                 let (mut events, mut out) = (Vec::new(), BytesMut::new());
                 for event in &data {

@@ -47,6 +47,8 @@ pub struct Echo {
     pub created: i64,
     /// The caller of a Chat stream asked for its usage chunk.
     pub include_usage: bool,
+    /// About how many tokens went in, for a dialect that says so before the answer begins.
+    pub input_tokens: u64,
 }
 
 /// What ends a stream once the charge is durable.

@@ -7,6 +7,7 @@ use super::{Dispatched, Miss, Whole};
 use crate::channels::{Permit, Verdict};
 use crate::failpoint;
 use crate::relay::charge::{Call, Charge};
+use crate::relay::count;
 use crate::relay::dialect::{self, Dialect, Echo, embed};
 use crate::relay::flow::{Flow, Pass, PassOptions, Translation};
 use crate::relay::operation::Operation;
@@ -105,6 +106,7 @@ fn echo(call: &Call, dialect: Dialect) -> Result<Echo, Miss> {
         id: call.id.to_string(),
         created: call.started_ms / 1000,
         include_usage: call.envelope.include_usage || call.envelope.include_cost,
+        input_tokens: count::estimate(call.size.bytes).max(1),
     })
 }
 

@@ -52,8 +52,9 @@ fn growth(index: usize, part: &Part, size: usize) -> Vec<Event> {
 pub(super) fn gather(events: &[Event]) -> Answer {
     let mut parts: Vec<(Part, bool)> = Vec::new();
     let (mut id, mut stop, mut usage) = (None, None, UsageReport::Absent);
+    let first = events.iter().position(|event| !matches!(event, Event::Usage(_)));
     for (at, event) in events.iter().enumerate() {
-        assert!(matches!(event, Event::Start { .. }) == (at == 0) && (stop.is_none() || matches!(event, Event::Usage(_))), "{events:?}");
+        assert!(matches!(event, Event::Start { .. }) == (Some(at) == first) && (stop.is_none() || matches!(event, Event::Usage(_))), "{events:?}");
         match event {
             Event::Start { id: given } => id.clone_from(given),
             Event::Open { index, part } => {

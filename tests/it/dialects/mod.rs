@@ -25,5 +25,5 @@ fn target(dialect: Dialect, request: &Request) -> Target<'static> {
 
 /// What an answer to `request` repeats.
 fn echo(request: Request) -> Echo {
-    Echo { request: Arc::new(request), model: "public-model".to_owned(), id: "req_1".to_owned(), created: 1_700_000_000, include_usage: true }
+    Echo { request: Arc::new(request), model: "public-model".to_owned(), id: "req_1".to_owned(), created: 1_700_000_000, include_usage: true, input_tokens: 7 }
 }

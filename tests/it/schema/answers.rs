@@ -20,7 +20,7 @@ fn inputs(dialect: Dialect, ending: &str) -> Vec<(String, String)> {
 fn echo(to: Dialect, case: &str) -> Echo {
     let body = inputs(to, ".request.json").into_iter().find(|(name, _)| name == case);
     let request = body.and_then(|(_, body)| dialect::parse_request(to, body.as_bytes(), "m", false).ok()).unwrap_or_default();
-    Echo { request: Arc::new(request), model: "public-model".to_owned(), id: "req_1".to_owned(), created: 1_700_000_000, include_usage: true }
+    Echo { request: Arc::new(request), model: "public-model".to_owned(), id: "req_1".to_owned(), created: 1_700_000_000, include_usage: true, input_tokens: 7 }
 }
 
 fn closing(usage: UsageReport) -> Closing<'static> {

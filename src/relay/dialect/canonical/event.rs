@@ -4,7 +4,7 @@ use super::answer::Stop;
 use super::request::Signature;
 use crate::kernel::Usage;
 
-/// A step of a streamed answer. The first is `Start`, the last `Stop`; `Usage` may come at any time and each says all that was used so far.
+/// A step of a streamed answer. The first is `Start`, the last `Stop`; `Usage` may come at any time, before `Start`, too, and each says all that was used so far.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The answer begins.

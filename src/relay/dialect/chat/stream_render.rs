@@ -184,7 +184,7 @@ mod tests {
     use std::sync::Arc;
 
     fn render(request: Request, include_usage: bool, events: Vec<Event>) -> Vec<Value> {
-        let echo = Echo { request: Arc::new(request), model: "m".to_owned(), id: "own".to_owned(), created: 5, include_usage };
+        let echo = Echo { request: Arc::new(request), model: "m".to_owned(), id: "own".to_owned(), created: 5, include_usage, input_tokens: 7 };
         let (mut renderer, mut out) = (StreamRenderer::new(echo), BytesMut::new());
         events.into_iter().for_each(|event| renderer.push(event, &mut out));
         renderer.finish(&Closing::default(), &mut out);

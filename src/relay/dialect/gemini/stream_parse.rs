@@ -121,6 +121,11 @@ impl StreamParser {
         if let Some(error) = wire.error.filter(|raw| raw.get() != "null") {
             return Err(Broken::Upstream(error.get().to_owned()));
         }
+        match wire.usage_metadata.filter(|raw| raw.get() != "null").map(|raw| report::read(Form::Gemini, raw.get())) {
+            Some(UsageReport::Usage(usage)) => out.push(Event::Usage(usage)),
+            Some(UsageReport::Absurd) => return Err(Broken::AbsurdUsage),
+            Some(UsageReport::Absent) | None => {}
+        }
         if !self.started {
             self.started = true;
             self.id = wire.response_id;
@@ -133,11 +138,6 @@ impl StreamParser {
             self.reason = candidate.finish_reason.filter(|reason| !reason.is_empty() && reason != "FINISH_REASON_UNSPECIFIED").or(self.reason.take());
         }
         self.blocked |= wire.prompt_feedback.is_some_and(|feedback| feedback.block_reason.is_some());
-        match wire.usage_metadata.filter(|raw| raw.get() != "null").map(|raw| report::read(Form::Gemini, raw.get())) {
-            Some(UsageReport::Usage(usage)) => out.push(Event::Usage(usage)),
-            Some(UsageReport::Absurd) => return Err(Broken::AbsurdUsage),
-            Some(UsageReport::Absent) | None => {}
-        }
         Ok(())
     }
 

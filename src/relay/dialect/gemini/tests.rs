@@ -20,7 +20,7 @@ fn rendered(request: &Request, model: &str) -> Value {
 }
 
 fn echo() -> Echo {
-    Echo { request: Arc::new(Request::default()), model: "m".to_owned(), id: "r1".to_owned(), created: 1_700_000_000, include_usage: false }
+    Echo { request: Arc::new(Request::default()), model: "m".to_owned(), id: "r1".to_owned(), created: 1_700_000_000, include_usage: false, input_tokens: 7 }
 }
 
 fn text(text: &str) -> Part {

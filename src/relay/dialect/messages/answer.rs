@@ -127,7 +127,8 @@ mod tests {
             Part::ToolCall(ToolCall { id: "c".to_owned(), name: "f".to_owned(), arguments: arguments.to_owned(), custom: false, signature: None, cache: None })
         };
         let answer = Answer { id: None, parts: vec![call("{\"a\":"), call("")], stop: Stop::ToolUse, usage: UsageReport::Absent };
-        let echo = Echo { request: Arc::new(Request::default()), model: "m".to_owned(), id: "own".to_owned(), created: 0, include_usage: false };
+        let echo =
+            Echo { request: Arc::new(Request::default()), model: "m".to_owned(), id: "own".to_owned(), created: 0, include_usage: false, input_tokens: 7 };
         let body: Value = serde_json::from_slice(&render_answer(&answer, &echo, &Closing { cost: Some("0.0012"), ..Closing::default() })).unwrap();
         assert_eq!((&body["content"][0]["input"], &body["content"][1]["input"]), (&json!({"input": "{\"a\":"}), &json!({})));
         assert_eq!((&body["id"], &body["usage"]["cost"]), (&json!("own"), &json!(0.0012)));

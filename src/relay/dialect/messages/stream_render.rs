@@ -84,6 +84,8 @@ impl StreamRenderer {
         if std::mem::replace(&mut self.has_begun, true) {
             return;
         }
+        // The end of the stream has the exact count. Few upstreams tell it before they answer.
+        let usage = if self.usage.all_input() > 0 { self.usage } else { Usage { input: self.echo.input_tokens, ..Usage::default() } };
         let message = json!({
             "id": id.unwrap_or(&self.echo.id),
             "type": "message",
@@ -92,7 +94,7 @@ impl StreamRenderer {
             "content": [],
             "stop_reason": null,
             "stop_sequence": null,
-            "usage": usage::render(&Closing { usage: self.usage, cost: None }),
+            "usage": usage::render(&Closing { usage, cost: None }),
         });
         event_of(out, "message_start", &json!({"type": "message_start", "message": message}));
     }
@@ -173,7 +175,8 @@ mod tests {
     use std::sync::Arc;
 
     fn render(events: Vec<Event>) -> Vec<Value> {
-        let echo = Echo { request: Arc::new(Request::default()), model: "m".to_owned(), id: "own".to_owned(), created: 0, include_usage: false };
+        let echo =
+            Echo { request: Arc::new(Request::default()), model: "m".to_owned(), id: "own".to_owned(), created: 0, include_usage: false, input_tokens: 7 };
         let (mut renderer, mut out) = (StreamRenderer::new(echo), BytesMut::new());
         events.into_iter().for_each(|event| renderer.push(event, &mut out));
         renderer.finish(&Closing { usage: Usage { input: 3, cached: 2, output: 1, reasoning: 4, ..Usage::default() }, cost: None }, &mut out);
@@ -217,6 +220,14 @@ mod tests {
         assert_eq!(events.iter().map(short).collect::<Vec<_>>().join(" "), "message_start 0+a 0={} 0. 1+b 1=[1 1=] 1. message_delta message_stop");
         let usage = &events[events.len() - 2]["usage"];
         assert_eq!((&usage["input_tokens"], &usage["cache_read_input_tokens"], &usage["output_tokens"]), (&json!(3), &json!(2), &json!(5)));
+    }
+
+    #[test]
+    fn the_start_tells_the_input() {
+        let started = |events: Vec<Event>| render(events)[0]["message"]["usage"]["input_tokens"].clone();
+        assert_eq!(started(vec![Event::Start { id: None }]), 7);
+        let told = Event::Usage(Usage { input: 9, output: 1, ..Usage::default() });
+        assert_eq!(started(vec![told, Event::Start { id: None }]), 9);
     }
 
     #[test]

@@ -24,7 +24,7 @@ fn rendered(request: &Request, is_openai: bool) -> Value {
 }
 
 fn echo(request: Request) -> Echo {
-    Echo { request: Arc::new(request), model: "m".to_owned(), id: "r1".to_owned(), created: 1_700_000_000, include_usage: false }
+    Echo { request: Arc::new(request), model: "m".to_owned(), id: "r1".to_owned(), created: 1_700_000_000, include_usage: false, input_tokens: 7 }
 }
 
 fn codex() -> Value {
