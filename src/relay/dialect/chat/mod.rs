@@ -2,8 +2,8 @@
 //! `reasoning_content` and `reasoning_details` (<https://openrouter.ai/docs/use-cases/reasoning-tokens>); Gemini's seal on a tool call as
 //! `extra_content.google.thought_signature` (<https://ai.google.dev/gemini-api/docs/openai>).
 //!
-//! Refused at parsing, because no other dialect could say it: several choices, log probabilities, a logit bias, sound as output, `store`, search options, the
-//! older `functions`, names of participants. Ignored as hints: penalties and further ways to draw, a prediction, who asks, cache and service options.
+//! Refused at parsing, because no other dialect could say it: several choices, log probabilities, a logit bias, sound as output, `store`, search options, a
+//! prediction, Mistral's `safe_prompt`, the older `functions`, names of participants. Ignored as hints: penalties and further ways to draw, who asks, cache and service options.
 //!
 //! What other dialects say and this one cannot is put so: pictures and documents in a tool's result follow in a turn of the user; a result that is an error begins
 //! with `Error:`; a document of plain text becomes text. Thoughts that another provider sealed stay behind, and OpenAI itself gets none.

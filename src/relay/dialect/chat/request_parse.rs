@@ -6,12 +6,11 @@ use crate::relay::dialect::fields::Fields;
 use serde_json::{Value, json};
 
 /// Fields that make no difference to what is answered, or only to how it is drawn.
-const HINTS: [&str; 13] = [
+const HINTS: [&str; 11] = [
     "metadata",
     "stream_options",
     "prompt_cache_retention",
     "prompt_cache_options",
-    "prediction",
     "usage",
     "session_id",
     "min_p",
@@ -19,7 +18,6 @@ const HINTS: [&str; 13] = [
     "repetition_penalty",
     "include_reasoning",
     "cache_control",
-    "safe_prompt",
 ];
 
 /// Reads a body.
@@ -73,7 +71,11 @@ fn refuse_what_nobody_can_say(body: &mut Fields) -> Result<(), Unfit> {
         ("modalities", json!(["text"])),
         ("store", json!(false)),
         ("functions", json!([])),
+        ("safe_prompt", json!(false)),
     ];
+    if body.take("prediction").is_some() {
+        return Err(body.inexpressible("prediction"));
+    }
     for (name, default) in harmless {
         if body.take(name).is_some_and(|value| value != default) {
             return Err(body.inexpressible(name));
@@ -176,6 +178,8 @@ mod tests {
             (r#","logit_bias":{"5":1}"#, "logit_bias"),
             (r#","functions":[{"name":"f"}]"#, "functions"),
             (r#","web_search_options":{}"#, "web_search_options"),
+            (r#","safe_prompt":true"#, "safe_prompt"),
+            (r#","prediction":{"type":"content","content":"x"}"#, "prediction"),
             (r#","max_tokens":0"#, "max_tokens"),
             (r#","max_tokens":"5""#, "max_tokens"),
             (r#","stop":[1]"#, "stop"),
@@ -198,7 +202,7 @@ mod tests {
         for rest in [
             r#","n":1,"logprobs":false,"top_logprobs":0,"logit_bias":{},"modalities":["text"],"store":false,"functions":[]"#,
             r#","stream":false,"tools":[],"stop":null,"response_format":{"type":"text"},"reasoning_effort":null"#,
-            r#","metadata":{"a":"b"},"stream_options":{"include_usage":true},"prediction":{"type":"content","content":"x"},"min_p":0.1"#,
+            r#","metadata":{"a":"b"},"stream_options":{"include_usage":true},"safe_prompt":false,"prediction":null,"min_p":0.1"#,
         ] {
             assert_eq!(parse(rest).expect(rest), plain, "{rest}");
         }

@@ -2,7 +2,7 @@
 //! Names may be written in snake case, as Google takes them.
 //!
 //! Not translated, and refused by name: tools that Google runs itself, `cachedContent`, several candidates, logprobs, answers in sound or pictures,
-//! `text/x.enum`, video details. `safetySettings`, labels and resolution are hints and stay behind.
+//! `text/x.enum`, video details, `safetySettings` that ask for a filter. Labels and resolution are hints and stay behind.
 //!
 //! What Gemini has no word for, and what becomes of it:
 //! - A ban on parallel calls is told to the model in a sentence after the system instruction.

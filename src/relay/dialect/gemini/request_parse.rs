@@ -6,8 +6,10 @@ use super::{camel, contents, schema, thinking};
 use serde_json::Value;
 
 /// Hints and notes. `model` is in the address already.
-const IGNORED: [&str; 4] = ["model", "safetySettings", "labels", "usage"];
-const IGNORED_CONFIG: [&str; 3] = ["mediaResolution", "audioTimestamp", "enableEnhancedCivicAnswers"];
+const IGNORED: [&str; 3] = ["model", "labels", "usage"];
+const IGNORED_CONFIG: [&str; 1] = ["mediaResolution"];
+/// Thresholds that ask for no filter, or for the usual one.
+const UNFILTERED: [&str; 3] = ["OFF", "BLOCK_NONE", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"];
 
 /// More tools than any model can choose among.
 const MOST_TOOLS: usize = 4_096;
@@ -22,6 +24,11 @@ pub fn parse_request(body: &[u8], model: &str, stream: bool) -> Result<Request, 
     fields.ignore(&IGNORED);
     if fields.take("cachedContent").is_some() {
         return Err(fields.inexpressible("cachedContent"));
+    }
+    for mut setting in fields.objects("safetySettings")? {
+        if setting.string("threshold")?.is_some_and(|threshold| !UNFILTERED.contains(&threshold.as_str())) {
+            return Err(setting.inexpressible("threshold"));
+        }
     }
     if fields.flag("store")? == Some(true) {
         return Err(fields.inexpressible("store"));
@@ -120,8 +127,10 @@ fn parse_config(mut fields: Fields, request: &mut Request) -> Result<(), Unfit> 
     if fields.whole("candidateCount")?.is_some_and(|count| count != 1) {
         return Err(fields.inexpressible("candidateCount"));
     }
-    if fields.flag("responseLogprobs")? == Some(true) {
-        return Err(fields.inexpressible("responseLogprobs"));
+    for name in ["responseLogprobs", "audioTimestamp", "enableEnhancedCivicAnswers"] {
+        if fields.flag(name)? == Some(true) {
+            return Err(fields.inexpressible(name));
+        }
     }
     if fields.whole("logprobs")?.is_some_and(|count| count > 0) {
         return Err(fields.inexpressible("logprobs"));

@@ -124,6 +124,8 @@ fn what_nobody_else_can_say_is_refused_by_name() {
         (with("toolConfig", json!({"functionCallingConfig": {"mode": "SOME"}})), "toolConfig.functionCallingConfig.mode"),
         (with("generationConfig", json!({"candidateCount": 2})), "generationConfig.candidateCount"),
         (with("generationConfig", json!({"responseLogprobs": true})), "generationConfig.responseLogprobs"),
+        (with("generationConfig", json!({"enableEnhancedCivicAnswers": true})), "generationConfig.enableEnhancedCivicAnswers"),
+        (with("safetySettings", json!([{"threshold": "BLOCK_NONE"}, {"threshold": "BLOCK_LOW_AND_ABOVE"}])), "safetySettings[1].threshold"),
         (with("generationConfig", json!({"responseModalities": ["TEXT", "IMAGE"]})), "generationConfig.responseModalities"),
         (with("generationConfig", json!({"responseMimeType": "text/x.enum"})), "generationConfig.responseMimeType"),
         (with("generationConfig", json!({"thinkingConfig": {"thinkingBudget": -2}})), "generationConfig.thinkingConfig.thinkingBudget"),

@@ -1,7 +1,8 @@
 //! Anthropic Messages. Formats: <https://platform.claude.com/docs/en/api/messages>, for streams `build-with-claude/streaming` beside it.
 //!
 //! Refused at parsing, because no other dialect could say it: tools that run at Anthropic, their blocks in the conversation, containers, MCP servers, search
-//! results and citations, a region. Ignored as hints: cache marks at the top, management of the context, budgets for tasks, speed, diagnostics.
+//! results and citations, a region, budgets for tasks, management of the context but for that of thoughts. Ignored as hints: cache marks at the top, speed,
+//! diagnostics.
 //!
 //! What other dialects say and this one cannot is put so:
 //! - an instruction in the middle of the conversation is a text of the user's turn in `<system>` tags, because only the newest models know such a turn;

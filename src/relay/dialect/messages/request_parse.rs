@@ -6,8 +6,7 @@ use crate::relay::dialect::fields::Fields;
 use serde_json::{Value, json};
 
 /// Fields that make no difference to what is answered, or only to what it costs and how long it takes.
-const HINTS: [&str; 9] =
-    ["cache_control", "context_management", "diagnostics", "speed", "betas", "anthropic_beta", "anthropic_version", "usage", "user_profile_id"];
+const HINTS: [&str; 8] = ["cache_control", "diagnostics", "speed", "betas", "anthropic_beta", "anthropic_version", "usage", "user_profile_id"];
 
 /// Reads a body.
 ///
@@ -61,7 +60,18 @@ fn refuse_what_nobody_can_say(body: &mut Fields) -> Result<(), Unfit> {
             return Err(body.inexpressible(name));
         }
     }
-    Ok(())
+    manage_context(body)
+}
+
+/// What the provider leaves out of a long conversation. Of thoughts nothing has to be left out: other providers read none but their own.
+fn manage_context(body: &mut Fields) -> Result<(), Unfit> {
+    let Some(mut context) = body.object("context_management")? else { return Ok(()) };
+    for mut edit in context.objects("edits")? {
+        if !edit.string("type")?.is_some_and(|kind| kind.starts_with("clear_thinking")) {
+            return Err(edit.inexpressible("type"));
+        }
+    }
+    context.finish()
 }
 
 fn instructions(body: &mut Fields) -> Result<Vec<Instruction>, Unfit> {
@@ -114,7 +124,6 @@ fn output_config(body: &mut Fields) -> Result<(Option<crate::relay::dialect::can
     let Some(mut config) = body.object("output_config")? else { return Ok((None, older)) };
     let effort = reasoning::parse_effort(&mut config)?;
     let newer = config.object("format")?.map(format).transpose()?;
-    config.ignore(&["task_budget"]);
     config.finish()?;
     Ok((effort, newer.or(older)))
 }
@@ -166,6 +175,8 @@ mod tests {
             (r#","output_config":{"format":{"type":"xml"}}"#, "output_config.format.type"),
             (r#","stop_sequences":"x""#, "stop_sequences"),
             (r#","unheard_of":1"#, "unheard_of"),
+            (r#","output_config":{"task_budget":{"type":"tokens","total":64000}}"#, "output_config.task_budget"),
+            (r#","context_management":{"edits":[{"type":"clear_thinking_20251015"},{"type":"clear_tool_uses_20250919"}]}"#, "context_management.edits[1].type"),
         ] {
             assert_eq!(parse(rest).expect_err(rest).field, field, "{rest}");
         }

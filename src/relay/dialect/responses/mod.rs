@@ -1,8 +1,8 @@
 //! OpenAI Responses: `POST /v1/responses` and its typed events. Format: <https://platform.openai.com/docs/api-reference/responses>, with what Codex sends besides.
 //!
 //! Not translated, and refused by name: what the provider keeps (`previous_response_id`, `conversation`, `prompt`, `store: true`, item references, compactions),
-//! `background`, `truncation: "auto"`, logprobs, and hosted tools where they are all that is offered. An agent that offers hosted tools beside tools of
-//! its own loses the offer and nothing else; the notes of a hosted search in a conversation that began elsewhere are left out, since the answer that was made
+//! `background`, `truncation: "auto"`, logprobs, and hosted tools. Two go without a word: the search that Codex offers with every request beside its own tools, and
+//! the hosted search among deferred tools, all of which the model gets at once. The notes of a hosted search in a conversation that began elsewhere are left out, since the answer that was made
 //! of them follows. `local_shell` goes to other dialects as a function, and tools in a `namespace` under a joined name; both are turned back in the answer.
 //!
 //! Thoughts are `reasoning` items. To a caller they go as summaries, whoever thought them, because that is what clients show and send back. Sealed thoughts of

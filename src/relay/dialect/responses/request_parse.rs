@@ -5,17 +5,8 @@ use super::super::fields::Fields;
 use super::{input, tools};
 
 /// Hints, notes and what only concerns how an answer is delivered.
-const IGNORED: [&str; 9] = [
-    "metadata",
-    "client_metadata",
-    "max_tool_calls",
-    "stream_options",
-    "prompt_cache_retention",
-    "prompt_cache_options",
-    "context_management",
-    "user_metadata",
-    "usage",
-];
+const IGNORED: [&str; 8] =
+    ["metadata", "client_metadata", "max_tool_calls", "stream_options", "prompt_cache_retention", "prompt_cache_options", "user_metadata", "usage"];
 
 /// Reads a request.
 ///
@@ -60,6 +51,9 @@ fn refuse_stored(fields: &mut Fields) -> Result<(), Unfit> {
         if fields.flag(name)? == Some(true) {
             return Err(fields.inexpressible(name));
         }
+    }
+    if fields.array("context_management")?.is_some_and(|edits| !edits.is_empty()) {
+        return Err(fields.inexpressible("context_management"));
     }
     if fields.string("truncation")?.is_some_and(|word| word != "disabled") {
         return Err(fields.inexpressible("truncation"));

@@ -98,7 +98,12 @@ fn what_nobody_else_can_say_is_refused_by_name() {
         (with("truncation", json!("auto")), "truncation"),
         (with("top_logprobs", json!(2)), "top_logprobs"),
         (with("include", json!(["message.output_text.logprobs"])), "include[0]"),
-        (with("tools", json!([{"type": "web_search"}])), "tools[0].type"),
+        (with("tools", json!([{"type": "web_search", "external_web_access": true}])), "tools[0].type"),
+        (with("tools", json!([{"type": "function", "name": "f"}, {"type": "web_search"}])), "tools[1].type"),
+        (with("tools", json!([{"type": "function", "name": "f"}, {"type": "web_search_preview", "external_web_access": true}])), "tools[1].type"),
+        (with("tools", json!([{"type": "function", "name": "f"}, {"type": "tool_search", "execution": "client"}])), "tools[1].type"),
+        (with("tools", json!([{"type": "function", "name": "f"}, {"type": "image_generation"}])), "tools[1].type"),
+        (with("context_management", json!([{"type": "compaction", "compact_threshold": 1000}])), "context_management"),
         (with("tools", json!([{"type": "mcp", "server_label": "x"}])), "tools[0].type"),
         (with("tools", json!([{"type": "function", "name": "f", "odd": 1}])), "tools[0].odd"),
         (with("tool_choice", json!({"type": "file_search"})), "tool_choice.type"),
@@ -116,6 +121,9 @@ fn what_nobody_else_can_say_is_refused_by_name() {
         ("metadata", json!({"a": "b"})),
         ("top_logprobs", json!(0)),
         ("usage", json!({"include": true})),
+        ("context_management", json!([])),
+        ("tools", json!([{"type": "web_search", "external_web_access": false}, {"type": "function", "name": "f"}])),
+        ("tools", json!([{"type": "tool_search"}, {"type": "function", "name": "f", "defer_loading": true}])),
     ] {
         parsed(with(harmless.0, harmless.1));
     }

@@ -7,30 +7,31 @@ use super::local_shell;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-/// Tools that the provider runs by itself.
-const HOSTED: [&str; 6] = ["web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "image_generation", "tool_search"];
-
 /// More tools than any model can choose among; OpenAI takes 128.
 const MOST: usize = 4_096;
 
 /// Reads `tools` into the request.
 ///
 /// # Errors
-/// When a tool is malformed, or is a hosted one and nothing else is offered, or when there are too many.
+/// When a tool is malformed, or runs at the provider, or when there are too many.
 pub(super) fn parse(items: Vec<Fields>, request: &mut Request) -> Result<(), Unfit> {
-    let mut hosted = None;
+    let mut search = None;
     for mut fields in items {
         let kind = fields.string("type")?.unwrap_or_default();
         match kind.as_str() {
             "namespace" => parse_namespace(fields, request)?,
-            kind if HOSTED.contains(&kind) => hosted = hosted.or(Some(fields.path("type"))),
+            // Codex offers a search with every request, beside the tools that it works with, and is the one who says where the search may look. It goes on
+            // without; whoever asks for a search by itself must hear that there is none.
+            "web_search" if fields.take("external_web_access").is_some() => search = search.or(Some(fields.path("type"))),
+            // Finds tools among those that are deferred: here the model gets all of them at once. A search that the caller runs finds others.
+            "tool_search" if fields.string("execution")?.is_none_or(|word| word == "server") => {}
             kind => request.tools.push(parse_tool(kind, fields)?),
         }
         if request.tools.len() > MOST {
             return Err(Unfit::new("tools", format!("'tools' must have at most {MOST} tools.")));
         }
     }
-    match hosted {
+    match search {
         Some(path) if request.tools.is_empty() => Err(Unfit::inexpressible(path)),
         _ => Ok(()),
     }
