@@ -13,6 +13,7 @@ pub mod fields;
 pub mod gemini;
 pub mod messages;
 pub mod models;
+mod origin;
 pub mod responses;
 pub mod sse;
 
@@ -20,6 +21,7 @@ use bytes::BytesMut;
 use canonical::{Answer, Broken, Event, Request, Unfit};
 
 pub use crate::channels::Dialect;
+pub use origin::trace;
 
 /// What a rendered request needs to know of the upstream.
 #[derive(Clone, Copy, Debug)]

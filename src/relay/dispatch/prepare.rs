@@ -78,7 +78,7 @@ fn translate<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>, from: Dial
         default_cap: call.size.model_cap.unwrap_or(DEFAULT_CAP),
         is_openai: is_openai(channel),
     };
-    let mut body: Bytes = dialect::render_request(to, &request, &target)?.into();
+    let mut body: Bytes = dialect::render_request(to, &request, &target).map_err(|unfit| dialect::trace(from, &call.body, &request, unfit))?.into();
     let overrides = &channel.options.body_overrides;
     if !overrides.is_empty()
         && let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(&body)

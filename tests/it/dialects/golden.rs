@@ -48,7 +48,10 @@ fn asked(dialect: Dialect, case: &str) -> Request {
 fn translate(from: Dialect, to: Dialect, name: &str, text: &str) -> String {
     let case = name.split('.').next().unwrap();
     if name.ends_with(".request.json") {
-        let rendered = parse(from, text).and_then(|request| dialect::render_request(to, &request, &target(to, &request)));
+        let rendered = parse(from, text).and_then(|request| {
+            let rendered = dialect::render_request(to, &request, &target(to, &request));
+            rendered.map_err(|unfit| dialect::trace(from, text.as_bytes(), &request, unfit))
+        });
         return match rendered {
             Ok(body) => pretty(&serde_json::from_slice(&body).unwrap()),
             Err(unfit) => pretty(&json!({"refused": unfit.field, "message": unfit.message})),

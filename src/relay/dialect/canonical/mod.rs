@@ -23,7 +23,8 @@ pub use ties::tie_results;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct Unfit {
-    /// The field in the caller's own dialect, as a path such as `messages[2].content[0].type`.
+    /// The field in the caller's own dialect, as a path such as `messages[2].content[0].type`. A renderer, which does not know the caller, names the place in
+    /// the canonical form; `dialect::trace` finds where that was written.
     pub field: String,
     /// What is wrong and what to do, as a sentence.
     pub message: String,

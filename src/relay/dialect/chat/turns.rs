@@ -19,7 +19,7 @@ pub(super) fn render(request: &Request, target: &Target<'_>) -> Result<Vec<Value
         let message = &request.messages[at];
         match message.role {
             Role::Assistant => out.push(turns.assistant(at, message)?),
-            Role::System { developer } => out.push(turns.turn(turns.system(developer), at, &message.parts.iter().collect::<Vec<_>>())?),
+            Role::System { developer } => out.push(turns.turn(turns.system(developer), at, &message.parts.iter().enumerate().collect::<Vec<_>>())?),
             Role::User => {
                 let run = request.messages[at..].iter().take_while(|message| message.role == Role::User).count();
                 turns.user(at, &request.messages[at..at + run], &mut out)?;
@@ -64,7 +64,7 @@ impl Turns<'_> {
             out.push(json!({"role": "user", "content": attached}));
         }
         for (at, message) in run.iter().enumerate() {
-            let rest: Vec<&Part> = message.parts.iter().filter(|part| !matches!(part, Part::ToolResult(_))).collect();
+            let rest: Vec<_> = message.parts.iter().enumerate().filter(|(_, part)| !matches!(part, Part::ToolResult(_))).collect();
             if !rest.is_empty() || message.parts.is_empty() {
                 out.push(self.turn("user", first + at, &rest)?);
             }
@@ -74,8 +74,9 @@ impl Turns<'_> {
 
     fn tool_result(&self, result: &ToolResult, path: &str, attached: &mut Vec<Value>) -> Result<Value, Unfit> {
         let id = self.call_id(&result.call_id);
-        let (texts, others): (Vec<&Part>, Vec<&Part>) = result.parts.iter().partition(|part| matches!(part, Part::Text(_)));
-        let mut texts: Vec<String> = texts.into_iter().filter_map(|part| if let Part::Text(text) = part { Some(text.text.clone()) } else { None }).collect();
+        let (texts, others): (Vec<_>, Vec<_>) = result.parts.iter().enumerate().partition(|(_, part)| matches!(part, Part::Text(_)));
+        let mut texts: Vec<String> =
+            texts.into_iter().filter_map(|(_, part)| if let Part::Text(text) = part { Some(text.text.clone()) } else { None }).collect();
         let is_marked = texts.first().is_some_and(|text| text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error")));
         if result.is_error && !is_marked {
             match texts.first_mut() {
@@ -86,8 +87,8 @@ impl Turns<'_> {
         if !others.is_empty() {
             texts.push("(What else it returned is in the next message.)".to_owned());
             attached.push(json!({"type": "text", "text": format!("What the tool call {id} returned:")}));
-            for part in others {
-                attached.push(self.part(part, path)?);
+            for (at, part) in others {
+                attached.push(self.part(part, &format!("{path}.content[{at}]"))?);
             }
         }
         Ok(json!({"role": "tool", "tool_call_id": id, "content": self.words(&texts)}))
@@ -103,12 +104,13 @@ impl Turns<'_> {
         }
     }
 
-    fn turn(&self, role: &str, at: usize, parts: &[&Part]) -> Result<Value, Unfit> {
-        let texts: Option<Vec<&str>> = parts.iter().map(|part| if let Part::Text(text) = *part { Some(text.text.as_str()) } else { None }).collect();
+    /// `parts` with their places in the turn.
+    fn turn(&self, role: &str, at: usize, parts: &[(usize, &Part)]) -> Result<Value, Unfit> {
+        let texts: Option<Vec<&str>> = parts.iter().map(|(_, part)| if let Part::Text(text) = *part { Some(text.text.as_str()) } else { None }).collect();
         if let Some(texts) = texts {
             return Ok(json!({"role": role, "content": self.words(&texts)}));
         }
-        let parts = parts.iter().enumerate().map(|(number, part)| self.part(part, &format!("messages[{at}].content[{number}]")));
+        let parts = parts.iter().map(|(number, part)| self.part(part, &format!("messages[{at}].content[{number}]")));
         Ok(json!({"role": role, "content": parts.collect::<Result<Vec<_>, _>>()?}))
     }
 
