@@ -72,7 +72,7 @@ pub(super) fn chat(text: &str) -> Result<Envelope, ApiError> {
 
 /// OpenAI Responses. Format: <https://platform.openai.com/docs/api-reference/responses>.
 pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
-    const READ: [&str; 17] = [
+    const READ: [&str; 16] = [
         "model",
         "input",
         "instructions",
@@ -87,7 +87,6 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
         "conversation",
         "prompt",
         "metadata",
-        "store",
         "max_tool_calls",
         "include",
     ];
@@ -117,7 +116,7 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
         include_usage: true,
         include_cost: include_cost(&reader)?,
         media_parts,
-        turns: count(&text[turns.clone()]),
+        turns: items(&reader, input)?,
         needs: Needs { tools: tools.is_some_and(is_filled), vision: media_parts > 0, json_schema: reader.get("text")?.is_some_and(is_schema) },
         affinity: affinity(reader.get("prompt_cache_key")?),
         searches,
@@ -235,6 +234,29 @@ fn affinity(raw: Option<&RawValue>) -> Option<String> {
 /// How many entries a list has; a string is one.
 pub(super) fn count(json: &str) -> u64 {
     serde_json::from_str::<Vec<serde::de::IgnoredAny>>(json).map_or(1, |turns| turns.len() as u64)
+}
+
+/// How many items a conversation has. One that only names what the provider has stored is refused: it could be another customer's.
+fn items(reader: &Reader<'_>, input: &RawValue) -> Result<u64, ApiError> {
+    #[derive(Deserialize)]
+    struct Item<'a> {
+        #[serde(rename = "type", borrow, default)]
+        kind: Option<std::borrow::Cow<'a, str>>,
+        #[serde(default)]
+        role: Option<serde::de::IgnoredAny>,
+        #[serde(default)]
+        id: Option<serde::de::IgnoredAny>,
+    }
+    if input.get().starts_with('"') {
+        return Ok(1);
+    }
+    let items: Vec<Item<'_>> = serde_json::from_str(input.get()).map_err(|_| reader.invalid("input", "a string or an array of items"))?;
+    // The word may be left out where there is nothing but the id.
+    let is_reference = |item: &Item<'_>| item.kind.as_deref().map_or(item.role.is_none() && item.id.is_some(), |kind| kind == "item_reference");
+    match items.iter().position(is_reference) {
+        Some(at) => Err(ApiError::invalid_field(&format!("input[{at}].type"), format!("'input[{at}]' is not offered here: send the item itself."))),
+        None => Ok(items.len() as u64),
+    }
 }
 
 /// How many searches the provider's own tools may set off. Tools of the provider's whose use costs by the hour or the session cannot be metered and are refused.

@@ -172,3 +172,20 @@ fn thoughts_stay_under_a_cap_that_was_lowered() {
         assert_eq!(lowered(other, 40), other);
     }
 }
+
+#[test]
+fn what_the_provider_has_stored_cannot_be_named() {
+    let input = |input: &str| read(Operation::Generate(Dialect::Responses), &format!(r#"{{"model":"m","input":{input}}}"#));
+    for (refused, param) in [
+        (r#"[{"role":"user","content":"a"},{"type":"item_reference","id":"msg_1"}]"#, "input[1].type"),
+        (r#"[{"id":"msg_1"}]"#, "input[0].type"),
+        (r#"[{"type":null,"id":"msg_1"}]"#, "input[0].type"),
+        (r#"[{"type":"item\u005freference","id":"msg_1"}]"#, "input[0].type"),
+        (r#"[{"type":"message","type":"item_reference","id":"msg_1"}]"#, "input"),
+        ("[1]", "input"),
+    ] {
+        assert_eq!(input(refused).expect_err(refused).param.as_deref(), Some(param), "{refused}");
+    }
+    let own = r#"[{"role":"user","content":"a"},{"type":"reasoning","id":"rs_1","summary":[]},{"id":"msg_1","role":"assistant","content":[]}]"#;
+    assert_eq!((input(own).unwrap().turns, input("\"a\"").unwrap().turns), (3, 1));
+}

@@ -36,6 +36,16 @@ impl Delivered {
         }
     }
 
+    /// The number of a Responses stream's next event: one more than the last that was delivered, wherever its server began to count.
+    fn next_number(&self) -> u64 {
+        const NAME: &[u8] = b"\"sequence_number\":";
+        let digits = memchr::memmem::rfind(&self.events, NAME).map(|at| self.events[at + NAME.len()..].trim_ascii_start());
+        let last = digits.map(|rest| {
+            rest.iter().take_while(|byte| byte.is_ascii_digit()).fold(0, |sum: u64, byte| sum.saturating_mul(10).saturating_add(u64::from(byte - b'0')))
+        });
+        last.map_or(self.count, |last| last.saturating_add(1))
+    }
+
     pub(super) fn reduce(&mut self) {
         scan::append_text(self.wire, &self.events, &mut self.text);
         self.events.clear();
@@ -124,7 +134,7 @@ impl Pass {
 
     /// The code of an error without one is that of a channel's: nothing else breaks a stream off.
     fn fail_response(&self, error: &ApiError) -> Bytes {
-        let (number, code) = (self.delivered.count, error.code.unwrap_or("upstream_error"));
+        let (number, code) = (self.delivered.next_number(), error.code.unwrap_or("upstream_error"));
         let mut out = BytesMut::new();
         responses::fail_begun(self.scanner.created(), number, code, &error.message, error.param.as_deref(), &mut out);
         match &self.rename {

@@ -1,6 +1,7 @@
 //! What becomes of one event, by its dialect.
 
 use super::{Broken, ERROR_SHOWN, MAX_CREATED, Scanner, Wire, data_of, memmem};
+use crate::relay::dialect::responses;
 use crate::relay::report::UsageReport;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -103,7 +104,7 @@ impl Scanner {
             }
             "response.failed" | "error" => self.upstream_error(data),
             "response.created" => {
-                self.created = (data.len() <= MAX_CREATED).then(|| data.into());
+                self.created = if data.len() <= MAX_CREATED { Some(data.into()) } else { responses::brief(data).map(Vec::into_boxed_slice) };
                 Verdict::Forward
             }
             "response.output_item.done" => self.add(data).map_or_else(Verdict::Broken, |()| Verdict::Forward),

@@ -21,7 +21,7 @@ use memchr::{memchr_iter, memmem};
 
 /// The largest single event: more is a fault of the upstream, and would be memory without bound. A streamed picture is one event.
 const MAX_EVENT: usize = 32 * 1024 * 1024;
-/// The longest first event that is kept, as its end repeats it: it may echo long instructions.
+/// The longest first event that is kept whole, as its end repeats it. It may echo long instructions: of a longer one little is kept.
 const MAX_CREATED: usize = 64 * 1024;
 /// How much of an upstream's error is kept for the admin.
 const ERROR_SHOWN: usize = 300;
@@ -222,7 +222,7 @@ impl Scanner {
         self.usage.usage()
     }
 
-    /// The data of the event that a Responses stream began with, unless that is very long.
+    /// The data of the event that a Responses stream began with, in brief when that is very long.
     pub fn created(&self) -> Option<&[u8]> {
         self.created.as_deref()
     }

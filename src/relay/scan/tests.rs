@@ -121,6 +121,19 @@ fn a_stream_without_its_last_words_is_complete_when_nothing_is_missing() {
     assert_eq!((kept, done, usage.map(|usage| usage.output)), (format!("{completed}\n\n"), true, Some(5)));
 }
 
+#[test]
+fn the_beginning_of_a_responses_stream_is_kept_for_its_end() {
+    for length in [1, 100_000] {
+        let text = "x".repeat(length);
+        let created = format!("{{\"type\":\"response.created\",\"response\":{{\"id\":\"resp_1\",\"instructions\":\"{text}\"}}}}");
+        let mut scanner = Scanner::new(Wire::Responses, true);
+        let passed = scanner.push(Bytes::from(format!("event: response.created\ndata: {created}\n\n")));
+        assert_eq!((passed.events, passed.broken), (1, None));
+        let kept = scanner.created().unwrap();
+        assert!(kept.len() <= MAX_CREATED && memmem::find(kept, b"\"id\":\"resp_1\"").is_some());
+    }
+}
+
 const MESSAGES: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":4,\"output_tokens\":1}}}\n\n\
     event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
     event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n";

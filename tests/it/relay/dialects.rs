@@ -166,9 +166,17 @@ async fn a_stream_that_breaks_ends_with_the_callers_error_event() {
                 continue;
             }
             let text = text_of(answer, &what).await;
-            let last = chunks(&text).pop().unwrap();
+            let events = chunks(&text);
+            let last = events.last().unwrap();
             let told = match caller {
-                "messages" | "responses" => last["type"] == "error" || last["type"] == "response.failed",
+                "responses" => {
+                    let numbers: Vec<u64> = events.iter().map(|event| event["sequence_number"].as_u64().expect("a number")).collect();
+                    assert!(numbers.is_sorted_by(|before, after| before < after), "{what}: {numbers:?}");
+                    assert_eq!(last["response"]["id"], events[0]["response"]["id"], "{what}");
+                    assert_eq!((&last["response"]["status"], &last["response"]["model"]), (&json!("failed"), &json!(format!("by-{kind}"))), "{what}");
+                    events[events.len() - 2]["type"] == "error" && last["type"] == "response.failed"
+                }
+                "messages" => last["type"] == "error",
                 _ => last["error"].is_object(),
             };
             assert!(told && !is_complete(caller, &text), "{what}: {text}");

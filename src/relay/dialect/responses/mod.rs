@@ -25,7 +25,7 @@ mod tools;
 mod written;
 
 pub use answer::{parse_answer, render_answer};
-pub use failure::fail_begun;
+pub use failure::{brief, fail_begun};
 pub use request_parse::parse_request;
 pub use request_render::render_request;
 pub use stream_parse::StreamParser;
