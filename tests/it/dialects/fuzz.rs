@@ -83,7 +83,7 @@ fn arbitrary_bytes_are_refused() {
 
 /// A way to spoil bytes.
 #[derive(Clone, Debug)]
-enum Damage {
+pub(super) enum Damage {
     Set(u8),
     Cut(usize),
     Repeat(usize),
@@ -91,12 +91,12 @@ enum Damage {
     Swap(&'static str),
 }
 
-fn damage() -> impl Strategy<Value = Damage> {
+pub(super) fn damage() -> impl Strategy<Value = Damage> {
     let values = proptest::sample::select(vec!["null", "-1", "1e999", "\"\"", "[]", "{}", "true", "\"farebox.gemini.x\"", "18446744073709551616"]);
     prop_oneof![any::<u8>().prop_map(Damage::Set), (1_usize..40).prop_map(Damage::Cut), (1_usize..40).prop_map(Damage::Repeat), values.prop_map(Damage::Swap)]
 }
 
-fn apply(bytes: &mut Vec<u8>, at: f64, damage: &Damage) {
+pub(super) fn apply(bytes: &mut Vec<u8>, at: f64, damage: &Damage) {
     let at = ((bytes.len() as f64) * at) as usize;
     let rest = bytes.len() - at;
     match damage {

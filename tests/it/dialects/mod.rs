@@ -1,5 +1,6 @@
 //! The translators between the dialects: golden files, round trips of whatever a dialect can say, and bytes without sense.
 
+mod edges;
 mod events;
 mod fuzz;
 mod generate;
