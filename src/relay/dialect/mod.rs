@@ -10,6 +10,7 @@ pub mod custom;
 pub mod data_url;
 pub mod embed;
 pub mod fields;
+mod foreign;
 pub mod gemini;
 pub mod messages;
 pub mod models;
@@ -21,6 +22,7 @@ use bytes::BytesMut;
 use canonical::{Answer, Broken, Event, Request, Unfit};
 
 pub use crate::channels::Dialect;
+pub use foreign::strip;
 pub use origin::trace;
 
 /// What a rendered request needs to know of the upstream.

@@ -5,7 +5,7 @@ use crate::relay::charge::Call;
 use crate::relay::count;
 use crate::relay::dialect::canonical::Unfit;
 use crate::relay::dialect::{self, Dialect, Target, embed};
-use crate::relay::envelope::Edits;
+use crate::relay::envelope::{Edits, Envelope};
 use crate::relay::operation::Operation;
 use crate::relay::route::{self, Attempt, Needs};
 use bytes::Bytes;
@@ -56,9 +56,18 @@ pub(super) fn prepare<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>) -
                 ask_usage: matches!(operation, Operation::Generate(Dialect::Chat) | Operation::Completions),
             };
             let content_type = if envelope.form().is_some() { call.content_type.as_str() } else { "application/json" };
-            Ok(Prepared { body: envelope.forward(&call.body, &edits), content_type, back: Back::AsIs })
+            let body = without_foreign(call, &edits).unwrap_or_else(|| envelope.forward(&call.body, &edits));
+            Ok(Prepared { body, content_type, back: Back::AsIs })
         }
     }
+}
+
+/// The body without thoughts that a provider of another dialect has sealed; none when there are none.
+fn without_foreign(call: &Call, edits: &Edits<'_>) -> Option<Bytes> {
+    let Operation::Generate(dialect) = call.envelope.operation else { return None };
+    let body = Bytes::from(dialect::strip(dialect, &call.body)?);
+    let envelope = Envelope::read(call.envelope.operation, Some((&call.envelope.model, call.envelope.stream)), "application/json", &body).ok()?;
+    Some(envelope.forward(&body, edits))
 }
 
 /// Whether a channel is OpenAI's own service, or Azure's.

@@ -154,7 +154,7 @@ fn user_part(says: Says) -> BoxedStrategy<Part> {
 fn thought(says: Says, of: Vec<Dialect>, redacted_too: bool) -> BoxedStrategy<Part> {
     let seal = (proptest::sample::select(of), "[A-Za-z0-9+/=]{1,12}").prop_map(|(of, value)| Signature { of, value });
     let sealed = (words(), seal.clone()).prop_map(|(text, seal)| Thought { text, signature: Some(seal), ..Thought::default() });
-    let redacted = base64().prop_map(|data| Thought { redacted: Some(data), ..Thought::default() });
+    let redacted = base64().prop_map(|data| Thought { redacted: Some(Signature { of: Dialect::Messages, value: data }), ..Thought::default() });
     let summed =
         (words(), seal, option::of(name())).prop_map(|(text, seal, id)| Thought { id, text, summary: true, signature: Some(seal), ..Thought::default() });
     let known = if redacted_too { prop_oneof![3 => sealed, 1 => redacted].boxed() } else { sealed.boxed() };

@@ -210,6 +210,21 @@ async fn what_cannot_be_said_is_refused_by_name_and_costs_nothing() {
 }
 
 #[tokio::test]
+async fn a_conversation_that_began_elsewhere_goes_on_without_the_thoughts_that_are_sealed_there() {
+    let shop = shop().await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let assistant = json!({"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "farebox.gemini.c2VhbA=="},
+        {"type": "redacted_thinking", "data": "farebox.chat.c2VhbA=="}, {"type": "text", "text": "Hello."}]});
+    let again = json!({"role": "user", "content": "Say something nice"});
+    let body = json!({"model": "by-anthropic", "max_tokens": 500, "messages": [{"role": "user", "content": "Hello"}, assistant, again]});
+    let answer = shop.http.post(shop.at("/v1/messages")).header("x-api-key", &customer.key).json(&body).send().await.unwrap();
+    text_of(answer, "messages").await;
+    let sent = shop.upstream.log().last().unwrap().body["messages"].clone();
+    assert_eq!(sent, json!([body["messages"][0], {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]}, again]));
+    shop.finish().await;
+}
+
+#[tokio::test]
 async fn tokens_are_counted_for_nothing() {
     let shop = shop().await;
     let customer = shop.customer(Usd::ZERO).await;

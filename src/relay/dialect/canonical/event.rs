@@ -53,7 +53,7 @@ pub enum Opening {
         /// See [`super::Thought::summary`].
         summary: bool,
         /// See [`super::Thought::redacted`].
-        redacted: Option<String>,
+        redacted: Option<Signature>,
     },
     /// A tool call.
     ToolCall {

@@ -239,8 +239,8 @@ pub struct Thought {
     pub summary: bool,
     /// What the provider wants back to go on from it: Anthropic's `signature`, Gemini's `thoughtSignature`, OpenAI's `encrypted_content`.
     pub signature: Option<Signature>,
-    /// Anthropic's `redacted_thinking`: no words, only this.
-    pub redacted: Option<String>,
+    /// Anthropic's `redacted_thinking`, or the like of a server of Chat's: no words, only this.
+    pub redacted: Option<Signature>,
 }
 
 /// A provider's sealed thoughts. Only a provider of the same dialect can open it; carried through another dialect it is written with a mark of ours, so that it

@@ -280,7 +280,7 @@ impl StreamParser {
         let kind = detail.kind();
         if kind == ENCRYPTED {
             let Some(Str(data)) = detail.data else { return };
-            let part = Opening::Thought { id, summary: false, redacted: Some(data.into_owned()) };
+            let part = Opening::Thought { id, summary: false, redacted: Some(Signature::read(Dialect::Chat, &data)) };
             self.open(part, Words::Thought { number: None, summary: false, is_sealed: true }, out);
             return self.close(out);
         }
@@ -339,7 +339,7 @@ mod tests {
         match event {
             Event::Start { id } => format!("start:{}", id.as_deref().unwrap_or("-")),
             Event::Open { index, part: Opening::ToolCall { id, name, .. } } => format!("{index}+{name}/{id}"),
-            Event::Open { index, part: Opening::Thought { redacted: Some(data), .. } } => format!("{index}+redacted/{data}"),
+            Event::Open { index, part: Opening::Thought { redacted: Some(data), .. } } => format!("{index}+redacted/{}", data.value),
             Event::Open { index, part } => format!("{index}+{}", format!("{part:?}").split(' ').next().unwrap()),
             Event::Grow { index, delta: Delta::Text(text) | Delta::Arguments(text) } => format!("{index}={text}"),
             Event::Grow { index, delta: Delta::Signature(signature) } => format!("{index}!{}", signature.value),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 /// An entry of `reasoning_details`.
 pub(super) fn detail(thought: &Thought, index: usize) -> Value {
     let mut entry = match &thought.redacted {
-        Some(data) => json!({"type": "reasoning.encrypted", "data": data}),
+        Some(data) => json!({"type": "reasoning.encrypted", "data": data.write(Dialect::Chat)}),
         None if thought.summary => json!({"type": "reasoning.summary", "summary": thought.text}),
         None => json!({"type": "reasoning.text", "text": thought.text}),
     };
@@ -46,7 +46,7 @@ fn piece(entry: &Value) -> Option<Piece> {
         text: if kind == "reasoning.summary" { text("summary") } else { text("text") }.unwrap_or_default().to_owned(),
         summary: kind == "reasoning.summary",
         signature: text("signature").filter(|signature| !signature.is_empty()).map(|signature| Signature::read(Dialect::Chat, signature)),
-        redacted: if kind == "reasoning.encrypted" { Some(text("data")?.to_owned()) } else { None },
+        redacted: if kind == "reasoning.encrypted" { Some(Signature::read(Dialect::Chat, text("data")?)) } else { None },
     };
     ["reasoning.text", "reasoning.summary", "reasoning.encrypted"].contains(&kind).then(|| Piece { index: entry.get("index").and_then(Value::as_u64), thought })
 }
@@ -89,7 +89,7 @@ mod tests {
         let thoughts = [
             Thought { text: "plain".to_owned(), ..Thought::default() },
             Thought { text: "signed".to_owned(), signature: signed(Dialect::Messages, "sig"), ..Thought::default() },
-            Thought { redacted: Some("xyz".to_owned()), ..Thought::default() },
+            Thought { redacted: signed(Dialect::Messages, "xyz"), ..Thought::default() },
             Thought { id: Some("rs_1".to_owned()), summary: true, signature: signed(Dialect::Responses, "enc"), ..Thought::default() },
             Thought { text: "own".to_owned(), signature: signed(Dialect::Chat, "s"), ..Thought::default() },
         ];

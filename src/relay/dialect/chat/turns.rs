@@ -184,7 +184,7 @@ impl Turns<'_> {
 
     /// OpenAI reads no thoughts here; other servers read their own, and their seals only where they made some.
     fn thoughts(&self, out: &mut Map<String, Value>, thoughts: &[&Thought]) {
-        let is_own = |thought: &&&Thought| thought.signature.as_ref().is_none_or(|signature| signature.for_provider(Dialect::Chat).is_some());
+        let is_own = |thought: &&&Thought| [&thought.signature, &thought.redacted].into_iter().flatten().all(|seal| seal.for_provider(Dialect::Chat).is_some());
         let own: Vec<&Thought> = thoughts.iter().filter(is_own).copied().collect();
         if self.target.is_openai || own.is_empty() {
             return;

@@ -4,7 +4,7 @@ use super::super::Dialect;
 use super::super::canonical::Signature;
 use data_encoding::{BASE64, BASE64URL, Encoding};
 
-/// Before Anthropic's `redacted_thinking`.
+/// Before withheld words, most of which are Anthropic's `redacted_thinking`.
 const REDACTED: &str = "farebox.redacted.";
 
 /// A seal, or words that a provider withholds.
@@ -13,7 +13,7 @@ pub(super) enum Seal {
     /// The seal on a part.
     Signature(Signature),
     /// Withheld words.
-    Redacted(String),
+    Redacted(Signature),
 }
 
 impl Seal {
@@ -22,7 +22,7 @@ impl Seal {
         match self {
             Seal::Signature(signature) if signature.of == Dialect::Gemini => signature.value.clone(),
             Seal::Signature(signature) => BASE64.encode(signature.write(Dialect::Gemini).as_bytes()),
-            Seal::Redacted(data) => BASE64.encode(format!("{REDACTED}{data}").as_bytes()),
+            Seal::Redacted(data) => BASE64.encode(format!("{REDACTED}{}", data.write(Dialect::Messages)).as_bytes()),
         }
     }
 
@@ -38,7 +38,7 @@ impl Seal {
         let marked = [BASE64, BASE64URL].iter().find_map(decoded).filter(|text| text.starts_with("farebox."));
         match marked {
             Some(text) => match text.strip_prefix(REDACTED) {
-                Some(data) => Seal::Redacted(data.to_owned()),
+                Some(data) => Seal::Redacted(Signature::read(Dialect::Messages, data)),
                 None => Seal::Signature(Signature::read(Dialect::Gemini, &text)),
             },
             None => Seal::Signature(Signature { of: Dialect::Gemini, value: written }),
@@ -53,8 +53,15 @@ mod tests {
     #[test]
     fn seals_are_read_as_what_they_were_in_either_alphabet() {
         let of = |of, value: &str| Seal::Signature(Signature { of, value: value.to_owned() });
+        let redacted = |of| Seal::Redacted(Signature { of, value: "x.y".to_owned() });
         assert_eq!(of(Dialect::Gemini, "CiQB").write(), "CiQB");
-        for seal in [of(Dialect::Gemini, "CiQB"), of(Dialect::Messages, "ErU?>~BCk=="), of(Dialect::Responses, "gAAA"), Seal::Redacted("x.y".to_owned())] {
+        for seal in [
+            of(Dialect::Gemini, "CiQB"),
+            of(Dialect::Messages, "ErU?>~BCk=="),
+            of(Dialect::Responses, "gAAA"),
+            redacted(Dialect::Messages),
+            redacted(Dialect::Chat),
+        ] {
             let written = seal.write();
             assert_eq!(Seal::read(written.clone()), seal);
             assert_eq!(Seal::read(written.replace('+', "-").replace('/', "_")), seal);

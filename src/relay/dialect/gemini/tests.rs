@@ -143,7 +143,10 @@ fn what_gemini_has_no_word_for_is_said_as_well_as_can_be() {
     let picture = Part::Image(Image { source: Source::Base64 { media_type: "image/png".to_owned(), data: "AAAA".to_owned() }, detail: None, cache: None });
     let result = ToolResult { call_id: "c".to_owned(), name: None, parts: vec![text("ok"), picture], is_error: false, custom: true, cache: None };
     let Part::ToolCall(made) = call("c", "patch", "*** Begin", Some(seal(Dialect::Messages, "x"))) else { unreachable!() };
-    let foreign = [thought("t", Some(seal(Dialect::Messages, "x"))), Part::Thought(Thought { redacted: Some("r".to_owned()), ..Thought::default() })];
+    let foreign = [
+        thought("t", Some(seal(Dialect::Messages, "x"))),
+        Part::Thought(Thought { redacted: Some(Signature { of: Dialect::Messages, value: "r".to_owned() }), ..Thought::default() }),
+    ];
     let said = foreign.into_iter().chain([Part::ToolCall(ToolCall { custom: true, ..made }), call("d", "patch", "broken", None)]).collect();
     let request = Request {
         messages: vec![
@@ -178,7 +181,7 @@ fn what_gemini_has_no_word_for_is_said_as_well_as_can_be() {
 }
 
 fn sample() -> Answer {
-    let redacted = Part::Thought(Thought { summary: true, redacted: Some("zz".to_owned()), ..Thought::default() });
+    let redacted = Part::Thought(Thought { summary: true, redacted: Some(Signature { of: Dialect::Messages, value: "zz".to_owned() }), ..Thought::default() });
     Answer {
         id: Some("up".to_owned()),
         parts: vec![

@@ -34,7 +34,7 @@ fn part(block: &Value, at: usize) -> Result<Option<Part>, Broken> {
     let part = match text(block, "type") {
         Some("text") => Part::Text(owned("text").into()),
         Some("thinking") => Part::Thought(sealed_thought(owned("thinking"), text(block, "signature"))),
-        Some("redacted_thinking") => Part::Thought(Thought { redacted: Some(owned("data")), ..Thought::default() }),
+        Some("redacted_thinking") => Part::Thought(Thought { redacted: Some(Signature::read(Dialect::Messages, &owned("data"))), ..Thought::default() }),
         Some("tool_use") => {
             let name = text(block, "name").filter(|name| !name.is_empty()).ok_or_else(|| Broken::Garbage(format!("block {at} has no name")))?;
             let arguments = block.get("input").filter(|input| !input.is_null()).map_or_else(|| "{}".to_owned(), Value::to_string);
@@ -84,7 +84,7 @@ fn blocks(part: &Part, echo: &Echo) -> Vec<Value> {
 
 fn thinking(thought: &Thought) -> Value {
     match &thought.redacted {
-        Some(data) => json!({"type": "redacted_thinking", "data": data}),
+        Some(data) => json!({"type": "redacted_thinking", "data": data.write(Dialect::Messages)}),
         None => {
             let signature = thought.signature.as_ref().map(|signature| signature.write(Dialect::Messages)).unwrap_or_default();
             json!({"type": "thinking", "thinking": thought.text, "signature": signature})

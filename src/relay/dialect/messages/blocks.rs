@@ -2,7 +2,7 @@
 
 use super::{seal_on_call, sealed_thought};
 use crate::relay::dialect::Dialect;
-use crate::relay::dialect::canonical::{File, Image, Part, Source, Text, Thought, ToolCall, ToolResult, Unfit};
+use crate::relay::dialect::canonical::{File, Image, Part, Signature, Source, Text, Thought, ToolCall, ToolResult, Unfit};
 use crate::relay::dialect::fields::Fields;
 use serde_json::Value;
 
@@ -78,7 +78,7 @@ fn block(mut block: Fields) -> Result<Part, Unfit> {
             let text = required("thinking")?;
             Part::Thought(sealed_thought(text, block.string("signature")?.as_deref()))
         }
-        "redacted_thinking" => Part::Thought(Thought { redacted: Some(required("data")?), ..Thought::default() }),
+        "redacted_thinking" => Part::Thought(Thought { redacted: Some(Signature::read(Dialect::Messages, &required("data")?)), ..Thought::default() }),
         "tool_use" => {
             let (id, name) = (required("id")?, required("name")?);
             let input = block.take("input").unwrap_or_else(|| serde_json::json!({}));

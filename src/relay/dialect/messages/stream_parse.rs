@@ -186,7 +186,9 @@ impl StreamParser {
         let part = match block.kind.0.as_ref() {
             "text" => Opening::Text,
             "thinking" => Opening::Thought { id: None, summary: false, redacted: None },
-            "redacted_thinking" => Opening::Thought { id: None, summary: false, redacted: Some(owned(&block.data).unwrap_or_default()) },
+            "redacted_thinking" => {
+                Opening::Thought { id: None, summary: false, redacted: Some(Signature::read(Dialect::Messages, &owned(&block.data).unwrap_or_default())) }
+            }
             "tool_use" => {
                 let name = owned(&block.name).ok_or_else(|| Broken::Garbage("a tool call without a name".to_owned()))?;
                 let id = owned(&block.id).unwrap_or_else(|| made_up_id(self.next));

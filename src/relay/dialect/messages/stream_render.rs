@@ -103,7 +103,7 @@ impl StreamRenderer {
         self.is_thinking = matches!(part, Opening::Thought { .. });
         let block = match part {
             Opening::Text | Opening::Refusal => json!({"type": "text", "text": ""}),
-            Opening::Thought { redacted: Some(data), .. } => json!({"type": "redacted_thinking", "data": data}),
+            Opening::Thought { redacted: Some(data), .. } => json!({"type": "redacted_thinking", "data": data.write(Dialect::Messages)}),
             Opening::Thought { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
             Opening::ToolCall { id, name, signature, .. } => {
                 if let Some(signature) = signature {

@@ -164,8 +164,8 @@ fn tool_result(result: &ToolResult, path: &str) -> Result<Value, Unfit> {
 
 /// Anthropic takes back what it sealed, and nothing else.
 fn own_thought(thought: &Thought) -> Option<Value> {
-    if let Some(data) = &thought.redacted {
-        return Some(json!({"type": "redacted_thinking", "data": data}));
+    if let Some(redacted) = &thought.redacted {
+        return Some(json!({"type": "redacted_thinking", "data": redacted.for_provider(Dialect::Messages)?}));
     }
     let seal = thought.signature.as_ref()?.for_provider(Dialect::Messages)?;
     Some(json!({"type": "thinking", "thinking": thought.text, "signature": seal}))

@@ -3,7 +3,7 @@
 use super::super::Dialect;
 use super::super::canonical::Signature;
 
-/// Before Anthropic's `redacted_thinking`.
+/// Before withheld words, most of which are Anthropic's `redacted_thinking`.
 const REDACTED: &str = "farebox.redacted.";
 /// Before the seal that Gemini puts on a tool call, in an item before that call.
 const CALL: &str = "farebox.call.";
@@ -14,7 +14,7 @@ pub(super) enum Seal {
     /// The seal on its words.
     Thought(Signature),
     /// Words that the provider withholds.
-    Redacted(String),
+    Redacted(Signature),
     /// The seal on the tool call that follows.
     Call(Signature),
 }
@@ -24,7 +24,7 @@ impl Seal {
     pub(super) fn write(&self) -> String {
         match self {
             Seal::Thought(signature) => signature.write(Dialect::Responses),
-            Seal::Redacted(data) => format!("{REDACTED}{data}"),
+            Seal::Redacted(data) => format!("{REDACTED}{}", data.write(Dialect::Messages)),
             Seal::Call(signature) => format!("{CALL}{}.{}", signature.of.word(), signature.value),
         }
     }
@@ -32,7 +32,7 @@ impl Seal {
     /// Reads what stands in an item.
     pub(super) fn read(written: &str) -> Self {
         if let Some(data) = written.strip_prefix(REDACTED) {
-            return Seal::Redacted(data.to_owned());
+            return Seal::Redacted(Signature::read(Dialect::Messages, data));
         }
         let call = written.strip_prefix(CALL).and_then(|rest| rest.split_once('.'));
         if let Some((of, value)) = call.and_then(|(word, value)| Some((Dialect::from_word(word)?, value))) {
@@ -51,7 +51,13 @@ mod tests {
         let of = |of| Signature { of, value: "a.b==".to_owned() };
         let own = Seal::Thought(of(Dialect::Responses));
         assert_eq!(own.write(), "a.b==");
-        for seal in [own, Seal::Thought(of(Dialect::Messages)), Seal::Redacted("x.y".to_owned()), Seal::Call(of(Dialect::Gemini))] {
+        for seal in [
+            own,
+            Seal::Thought(of(Dialect::Messages)),
+            Seal::Redacted(of(Dialect::Messages)),
+            Seal::Redacted(of(Dialect::Chat)),
+            Seal::Call(of(Dialect::Gemini)),
+        ] {
             assert_eq!(Seal::read(&seal.write()), seal);
         }
     }

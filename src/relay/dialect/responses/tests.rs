@@ -148,7 +148,12 @@ fn a_request_comes_back_from_what_was_written_of_it() {
 fn thoughts_of_others_stay_behind_and_openai_wants_its_seal_on_them() {
     let thought = |signature: Option<Dialect>, redacted: Option<&str>| {
         let signature = signature.map(|of| Signature { of, value: "s".to_owned() });
-        let part = Part::Thought(Thought { text: "t".to_owned(), signature, redacted: redacted.map(str::to_owned), ..Thought::default() });
+        let part = Part::Thought(Thought {
+            text: "t".to_owned(),
+            signature,
+            redacted: redacted.map(|data| Signature { of: Dialect::Messages, value: data.to_owned() }),
+            ..Thought::default()
+        });
         Request { messages: vec![Message { role: Role::Assistant, parts: vec![part, Part::Text("x".into())] }], ..Request::default() }
     };
     let count = |request: &Request, is_openai| rendered(request, is_openai)["input"].as_array().unwrap().len();
@@ -191,7 +196,7 @@ fn sample() -> Answer {
     };
     let Part::ToolCall(mut sealed) = call("c4", "exec", "{}") else { unreachable!() };
     sealed.signature = Some(Signature { of: Dialect::Gemini, value: "AbC=".to_owned() });
-    let redacted = Part::Thought(Thought { summary: true, redacted: Some("zz".to_owned()), ..Thought::default() });
+    let redacted = Part::Thought(Thought { summary: true, redacted: Some(Signature { of: Dialect::Messages, value: "zz".to_owned() }), ..Thought::default() });
     Answer {
         id: Some("resp_up".to_owned()),
         parts: vec![
