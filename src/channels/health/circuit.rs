@@ -148,9 +148,16 @@ impl Circuit {
         }
     }
 
-    /// Counts a success, which closes the circuit.
-    pub(super) fn succeed(&mut self, now: i64) {
-        if self.opened.take().is_some() {
+    /// Counts a success. An open circuit closes only by that of its own trial: all others were under way when it opened and say nothing of now.
+    pub(super) fn succeed(&mut self, now: i64, trial: bool) {
+        if let Some(opened) = &mut self.opened {
+            // Nor does a lucky answer cut into a pause that the upstream has asked for meanwhile.
+            let closes = trial && !(opened.asked_for && now < opened.until);
+            opened.trial &= !trial;
+            if !closes {
+                return;
+            }
+            self.opened = None;
             (self.window, self.seen, self.closed_at) = (0, 0, now);
         }
         self.streak = 0;
@@ -173,6 +180,7 @@ impl Circuit {
             if !failure.trial {
                 if let Some(pause) = failure.retry_after {
                     opened.until = opened.until.max(now.saturating_add(believed(pause)));
+                    opened.asked_for = true;
                 }
                 return false;
             }
@@ -241,7 +249,7 @@ mod tests {
         assert!(!circuit.fail(failure(0)));
         assert_eq!(circuit.standing(0), Standing::Degraded);
         assert!(!circuit.fail(failure(1)));
-        circuit.succeed(2);
+        circuit.succeed(2, false);
         assert!(!circuit.fail(failure(3)) && !circuit.fail(failure(4)) && circuit.fail(failure(5)));
         assert_eq!((circuit.standing(5), circuit.closed_until(5)), (Standing::Open, Some(805)), "the jitter's low end");
         assert_eq!((circuit.standing(805), circuit.closed_until(805)), (Standing::HalfOpen, None));
@@ -251,14 +259,14 @@ mod tests {
     fn half_of_the_latest_opens_it_too() {
         let mut circuit = Circuit::default();
         let opened = (0..30).any(|n| {
-            circuit.succeed(n);
+            circuit.succeed(n, false);
             circuit.fail(failure(n))
         });
         assert!(opened);
         let mut circuit = Circuit::default();
         for n in 0..300 {
-            circuit.succeed(n);
-            circuit.succeed(n);
+            circuit.succeed(n, false);
+            circuit.succeed(n, false);
             assert!(!circuit.fail(failure(n)), "a third is bad, but no reason to stop");
         }
     }
@@ -278,18 +286,35 @@ mod tests {
         assert!(circuit.begin_trial());
         circuit.end_trial();
         assert!(circuit.begin_trial(), "a trial that came to nothing is given back");
-        circuit.succeed(now);
+        circuit.succeed(now, false);
+        assert_eq!(circuit.standing(now), Standing::HalfOpen, "what was under way when it opened says nothing of now");
+        circuit.succeed(now, true);
         assert_eq!(circuit.standing(now), Standing::Healthy);
+    }
+
+    #[test]
+    fn a_trial_that_ends_well_does_not_cut_into_a_pause_that_was_asked_for_meanwhile() {
+        let mut circuit = Circuit::default();
+        (0..3).for_each(|_| _ = circuit.fail(failure(0)));
+        assert!(circuit.begin_trial());
+        circuit.fail(Failure { retry_after: Some(Duration::from_secs(30)), ..failure(900) });
+        circuit.succeed(1_000, true);
+        assert_eq!(circuit.closed_until(1_000), Some(30_900));
+        assert!(!circuit.wants_probe(30_899, Some(Duration::ZERO)) && circuit.begin_trial());
+        circuit.succeed(30_900, true);
+        assert_eq!(circuit.standing(30_900), Standing::Healthy);
     }
 
     #[test]
     fn a_long_time_without_trouble_is_rewarded() {
         let mut circuit = Circuit::default();
         (0..3).for_each(|_| _ = circuit.fail(failure(0)));
-        circuit.succeed(1_000);
+        circuit.begin_trial();
+        circuit.succeed(1_000, true);
         (0..3).for_each(|_| _ = circuit.fail(failure(2_000)));
         assert_eq!(circuit.closed_until(2_000), Some(3_600), "it flaps");
-        circuit.succeed(3_000);
+        circuit.begin_trial();
+        circuit.succeed(3_000, true);
         let later = 3_001 + FORGIVEN_AFTER_MS;
         (0..3).for_each(|_| _ = circuit.fail(failure(later)));
         assert_eq!(circuit.closed_until(later), Some(later + 800));
@@ -342,7 +367,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens: a pause is bounded, at most one trial runs, a success closes, and time alone makes every circuit let somebody through.
+        /// Whatever happens: a pause is bounded and kept, at most one trial runs, only its success closes, and time alone makes every circuit let
+        /// somebody through.
         #[test]
         fn a_circuit_never_stays_shut(steps in proptest::collection::vec(step(), 0..200)) {
             let (mut circuit, mut now, mut trial) = (Circuit::default(), 0_i64, false);
@@ -350,9 +376,10 @@ mod tests {
                 match step {
                     Step::Wait(ms) => now += ms,
                     Step::Succeed => {
-                        circuit.succeed(now);
-                        trial = false;
-                        prop_assert!(circuit.closed_until(now).is_none());
+                        let (before, standing) = (circuit.closed_until(now), circuit.standing(now));
+                        circuit.succeed(now, false);
+                        prop_assert_eq!(circuit.closed_until(now), before);
+                        prop_assert_eq!(circuit.standing(now) >= Standing::HalfOpen, standing >= Standing::HalfOpen);
                     }
                     Step::Fail(pause, draw) => {
                         let was = trial;
@@ -363,8 +390,9 @@ mod tests {
                         prop_assert!(!trial && circuit.begin_trial());
                         trial = true;
                         if won {
-                            circuit.succeed(now);
+                            circuit.succeed(now, true);
                             trial = false;
+                            prop_assert!(circuit.is_closed());
                         }
                     }
                     Step::GiveBack if trial => {

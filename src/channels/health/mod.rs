@@ -51,6 +51,8 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blame {
     Nobody,
+    /// The caller's request is wrong, which tells of the upstream only that it is there.
+    Caller,
     Key(KeyFault),
     Model,
     Channel,
@@ -64,14 +66,13 @@ enum KeyFault {
 }
 
 impl Verdict {
-    /// A status that says that the caller's request is wrong shows that the upstream works.
     fn blame(self) -> Blame {
         match self {
             Verdict::Ok => Blame::Nobody,
             Verdict::Status(401..=403) => Blame::Key(KeyFault::Refused),
             Verdict::Status(429) => Blame::Key(KeyFault::Limited),
-            Verdict::Status(408 | 300..=399 | 500..) | Verdict::Timeout | Verdict::Broken => Blame::Model,
-            Verdict::Status(_) => Blame::Nobody,
+            Verdict::Status(300..=399 | 408 | 409 | 500..) | Verdict::Timeout | Verdict::Broken => Blame::Model,
+            Verdict::Status(_) => Blame::Caller,
             Verdict::Connect => Blame::Channel,
         }
     }
@@ -203,23 +204,25 @@ impl State {
             retry_after: report.retry_after,
             draw: draw(),
         };
-        match report.verdict.blame() {
+        let blame = report.verdict.blame();
+        // Whoever answers at all can be reached, if that was what was wrong.
+        if matches!(blame, Blame::Caller | Blame::Key(_)) && report.trials.whole && self.whole.fault().is_some_and(|fault| fault.verdict == Verdict::Connect) {
+            self.whole.succeed(now, true);
+        }
+        match blame {
             Blame::Nobody => {
-                self.whole.succeed(now);
+                self.whole.succeed(now, report.trials.whole);
                 self.failing = None;
                 if let Some(key) = self.key(report.fingerprint) {
-                    key.succeed(now);
+                    key.succeed(now, report.trials.key);
                 }
                 if !self.models.is_empty() {
-                    self.model_succeeded(report.model, now);
+                    self.model_succeeded(report, now);
                 }
                 None
             }
+            Blame::Caller => None,
             Blame::Key(why) => {
-                // It answered, so it is there.
-                if report.trials.whole {
-                    self.whole.succeed(now);
-                }
                 let (rule, at_once) = match why {
                     KeyFault::Refused => (REFUSED, false),
                     KeyFault::Limited => (LIMITED, report.retry_after.is_some()),
@@ -232,11 +235,11 @@ impl State {
         }
     }
 
-    fn model_succeeded(&mut self, model: &str, now: i64) {
-        if let Some(circuit) = self.models.get_mut(model) {
-            circuit.succeed(now);
+    fn model_succeeded(&mut self, report: &Report<'_>, now: i64) {
+        if let Some(circuit) = self.models.get_mut(report.model) {
+            circuit.succeed(now, report.trials.model);
             if circuit.is_clean() {
-                self.models.remove(model);
+                self.models.remove(report.model);
             }
         }
     }

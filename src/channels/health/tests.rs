@@ -111,6 +111,24 @@ fn what_cannot_be_reached_is_out_for_every_model() {
 }
 
 #[test]
+fn only_an_answer_to_the_trial_itself_closes_what_is_open() {
+    let clock = Clock::manual(0);
+    let channel = with_keys(1, &clock);
+    let mut under_way = ask(&channel).unwrap();
+    ask(&channel).unwrap().report(Verdict::Status(429), RETRY_AFTER);
+    under_way.report(Verdict::Ok, None);
+    assert!(matches!(ask(&channel), Err(Refusal::Keys(_))), "it began before the pause did");
+    clock.advance(40_000);
+    let mut trial = ask(&channel).unwrap();
+    under_way.report(Verdict::Ok, None);
+    assert!(ask(&channel).is_err(), "a stream from then that ends now says nothing either");
+    trial.report(Verdict::Status(400), None);
+    assert_eq!(view(&channel).keys, [Standing::HalfOpen], "anybody can send what is refused");
+    ask(&channel).expect("the trial is free again").report(Verdict::Ok, None);
+    assert_eq!(view(&channel).keys, [Standing::Healthy]);
+}
+
+#[test]
 fn requests_are_counted_while_they_run() {
     let clock = Clock::manual(0);
     let channel = channel(1).clock(&clock).options(Options { max_concurrency: Some(2), ..Options::default() }).open();

@@ -9,6 +9,7 @@ mod dialects;
 mod disconnect;
 mod errors;
 mod failover;
+mod health;
 mod input;
 mod limits;
 mod nonsense;
