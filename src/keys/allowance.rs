@@ -162,45 +162,6 @@ impl Allowance {
     }
 }
 
-/// The first, and the second where it says nothing.
-fn either(own: Budgets, others: Budgets) -> Budgets {
-    Budgets { total: own.total.or(others.total), day: own.day.or(others.day), week: own.week.or(others.week), month: own.month.or(others.month) }
-}
-
-/// What the shop's admin set for one user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserLimits {
-    /// What was set; what was not is the shop's default.
-    #[serde(flatten)]
-    pub allowance: Allowance,
-    /// The shop's defaults are not this user's: what was not set is not limited.
-    #[serde(default)]
-    pub alone: bool,
-}
-
-impl UserLimits {
-    /// What holds for the user.
-    pub fn with_defaults(&self, defaults: &Allowance) -> Allowance {
-        if self.alone {
-            return self.allowance;
-        }
-        Allowance { rules: self.allowance.rules.or(defaults.rules), budgets: either(self.allowance.budgets, defaults.budgets) }
-    }
-
-    /// As the database keeps it: nothing when nothing was set.
-    pub fn write(&self) -> Option<String> {
-        (*self != Self::default()).then(|| serde_json::to_string(self).unwrap_or_default())
-    }
-
-    /// From the database.
-    ///
-    /// # Errors
-    /// When somebody edited it by hand and made a mistake.
-    pub fn read(text: Option<&str>) -> Result<Self, serde_json::Error> {
-        text.map_or(Ok(Self::default()), serde_json::from_str)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,22 +206,8 @@ mod tests {
         let allowance = Allowance::parse(&typed("60", "0.5")).unwrap();
         assert_eq!(allowance.write(), r#"{"rpm":60,"day":500000000}"#);
         assert_eq!(Allowance::read(&allowance.write()).unwrap(), allowance);
-        for limits in [UserLimits { allowance, alone: false }, UserLimits { allowance, alone: true }, UserLimits { alone: true, ..UserLimits::default() }] {
-            assert_eq!(UserLimits::read(limits.write().as_deref()).unwrap(), limits);
-        }
-        assert_eq!(UserLimits::default().write(), None);
         for bad in ["", "[]", r#"{"rpm":0}"#, r#"{"day":0.5}"#] {
             assert!(Allowance::read(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn what_an_admin_did_not_set_is_the_shop_s_default() {
-        let defaults = Allowance::parse(&typed("60", "5")).unwrap();
-        let own = Allowance::parse(&typed("100", "")).unwrap();
-        let held = UserLimits { allowance: own, alone: false }.with_defaults(&defaults);
-        assert_eq!((held.rules.rpm, held.budgets.day), (NonZeroU64::new(100), Some(Usd::dollars(5))));
-        let alone = UserLimits { allowance: own, alone: true }.with_defaults(&defaults);
-        assert_eq!((alone.rules.rpm, alone.budgets.day), (NonZeroU64::new(100), None));
     }
 }

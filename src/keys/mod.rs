@@ -8,18 +8,22 @@
 //!
 //! Callers: the account pages, the relay (through [`Snapshot`]), accounts (through [`touch_user`]), settings (for the default [`Allowance`]).
 
+mod access;
 mod allowance;
 mod format;
 mod options;
 mod patterns;
 mod snapshot;
 pub mod store;
+mod user;
 
-pub use allowance::{Allowance, AllowanceFields, UserLimits};
+pub use access::{Access, AccessFields, MAX_ADDRESSES};
+pub use allowance::{Allowance, AllowanceFields};
 pub use format::{ApiKey, NotAKey};
-pub use options::{KeyFields, KeyOptions, MAX_ADDRESSES};
+pub use options::{KeyFields, KeyOptions};
 pub use patterns::{MAX_PATTERNS, ModelRule};
 pub use snapshot::{Entry, Snapshot};
+pub use user::UserLimits;
 
 use crate::db::revision::{Topic, bump};
 use crate::db::{Conn, Db};

@@ -2,7 +2,7 @@
 //!
 //! Refreshing reads only what changed since the last time. 100,000 keys take about 13 MB; what limits a key or a user is kept apart, since most have nothing.
 
-use super::{Allowance, ApiKey, KeyOptions, UserLimits, store};
+use super::{Access, Allowance, ApiKey, KeyOptions, UserLimits, store};
 use crate::db::{Db, revision};
 use crate::kernel::{Id, Usd};
 use crate::ledger::Budgets;
@@ -39,17 +39,34 @@ pub struct Entry {
 impl Entry {
     /// Whether calls with this key may be served at all.
     pub fn is_live(&self, now_ms: i64) -> bool {
-        !self.key_disabled && !self.user_disabled && self.user_verified && now_ms < self.expires_at
+        !self.key_disabled && !self.user_disabled && self.user_verified && now_ms < self.ends_at()
     }
 
-    /// Whether it may call a model.
+    /// What the key and its owner may call, and from where.
+    fn access(&self) -> impl Iterator<Item = &Access> {
+        let own = self.options.as_ref().map(|options| &options.access);
+        own.into_iter().chain(self.user_limits.as_ref().map(|limits| &limits.access))
+    }
+
+    /// Whether it may call a model: the key and its owner both may.
     pub fn may_use(&self, model: &str) -> bool {
-        self.options.as_ref().is_none_or(|options| options.may_use(model))
+        self.access().all(|access| access.may_use(model))
     }
 
-    /// Whether it may be called from an address.
+    /// Whether it may be called from an address: the key and its owner both may.
     pub fn allows(&self, address: IpAddr) -> bool {
-        self.options.as_ref().is_none_or(|options| options.allows(address))
+        self.access().all(|access| access.allows(address))
+    }
+
+    /// Whether a list says which models it may call: its own, or its owner's.
+    pub fn has_model_rule(&self) -> bool {
+        self.access().any(|access| access.models.is_some())
+    }
+
+    /// From when on it no longer works: its own end, or that of its owner's access.
+    pub fn ends_at(&self) -> i64 {
+        let of_owner = self.user_limits.as_ref().and_then(|limits| limits.expires_at);
+        of_owner.map_or(self.expires_at, |end| end.min(self.expires_at))
     }
 
     /// How much may be asked for with it.
@@ -193,6 +210,7 @@ mod tests {
             Entry { key_disabled: true, ..entry() },
             Entry { user_disabled: true, ..entry() },
             Entry { user_verified: false, ..entry() },
+            Entry { user_limits: Some(Arc::new(UserLimits { expires_at: Some(5), ..UserLimits::default() })), ..entry() },
         ] {
             assert!(!dead.is_live(5), "{dead:?}");
         }

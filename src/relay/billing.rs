@@ -61,7 +61,7 @@ async fn limits(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
         }
     };
     let limit = number(hard_limit.to_decimal())?;
-    let access_until = if key.expires_at == NEVER { 0 } else { key.expires_at / 1000 };
+    let access_until = if key.ends_at() == NEVER { 0 } else { key.ends_at() / 1000 };
     let subscription = Subscription {
         object: "billing_subscription",
         has_payment_method: true,

@@ -120,7 +120,7 @@ impl ApiError {
     pub fn model_not_allowed(model: &str) -> Self {
         let shown: String = model.chars().take(100).collect();
         let message = format!(
-            "This key may not call the model '{shown}'. Use one that it may call (GET /v1/models lists them), or change the key's models on your account page."
+            "This key may not call the model '{shown}'. Use one that it may call (GET /v1/models lists them), or change the key's models on your account page, unless it is the shop that limits your account."
         );
         let mut error = Self::new(StatusCode::FORBIDDEN, "permission_error", Some("model_not_allowed"), message);
         error.param = Some("model".to_owned());
@@ -129,8 +129,9 @@ impl ApiError {
 
     /// The key may not be called from this address.
     pub fn ip_not_allowed(address: std::net::IpAddr) -> Self {
-        let message =
-            format!("This key may not be called from {address}. Add the address to the key on your account page, or call from one that is listed there.");
+        let message = format!(
+            "This key may not be called from {address}. Add the address to the key on your account page, or call from one that is allowed for the key and for your account."
+        );
         Self::new(StatusCode::FORBIDDEN, "permission_error", Some("ip_not_allowed"), message)
     }
 

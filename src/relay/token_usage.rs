@@ -26,7 +26,7 @@ pub async fn show(State(relay): State<Relay>, parts: Parts) -> Response<Body> {
 async fn usage(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
     let standing = Standing::of(relay, key).await?;
     let name = keys::find(&mut *relay.db.read().await?, key.user_id, key.key_id).await?.map(|view| view.name).unwrap_or_default();
-    let limited = key.options.as_ref().is_some_and(|options| options.models.is_some());
+    let limited = key.has_model_rule();
     // Patterns and what is denied cannot be said in this shape: the models that are left can.
     let models = if limited { callable(relay, key) } else { Vec::new() };
     let model_limits: Map<String, Value> = models.iter().map(|model| (model.name.clone(), Value::Bool(true))).collect();
@@ -40,7 +40,7 @@ async fn usage(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
         "unlimited_quota": key.budget.is_none(),
         "model_limits": model_limits,
         "model_limits_enabled": limited,
-        "expires_at": if key.expires_at == NEVER { 0 } else { key.expires_at / 1000 },
+        "expires_at": if key.ends_at() == NEVER { 0 } else { key.ends_at() / 1000 },
     });
     Ok(json!({"code": true, "message": "ok", "data": data}).to_string())
 }

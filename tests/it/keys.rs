@@ -130,7 +130,7 @@ async fn the_snapshot_knows_what_limits_a_key_and_its_owner() {
     let found = entry(&plain).unwrap();
     assert!(found.options.is_none() && found.user_limits.is_none() && found.may_use("anything") && found.allows("::1".parse().unwrap()));
     // What an admin sets reaches all keys, which share it.
-    let set = UserLimits { allowance: Allowance::parse(&AllowanceFields { tpm: "70", ..AllowanceFields::default() }).unwrap(), alone: false };
+    let set = UserLimits { allowance: Allowance::parse(&AllowanceFields { tpm: "70", ..AllowanceFields::default() }).unwrap(), ..UserLimits::default() };
     people::limit(db, owner, set.write()).await;
     snapshot.refresh(db).await.unwrap();
     let (one, two) = (entry(&limited).unwrap(), entry(&plain).unwrap());

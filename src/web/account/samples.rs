@@ -110,7 +110,7 @@ fn every_page_renders_in_both_languages() {
             html.contains("Laptop &#38; co") && html.contains("value=\"keep\" selected") && html.contains("name=\"budget\" type=\"text\" value=\"5\""),
             "{html}"
         );
-        assert_eq!(KeyFields::read(|name| form.raw(name)).models, "");
+        assert_eq!(KeyFields::read(|name| form.raw(name)).access.models, "");
         form.refuse("models", "key.error.models");
         check_page(&EditKey { page: page("/account/keys/7"), key, form }.render().unwrap());
         let question = Question { title: "T?".into(), loss: "L".into(), action: "/x".into(), yes: "Y".into(), back: "/b".into() };

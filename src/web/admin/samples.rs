@@ -184,6 +184,7 @@ fn people_render_in_both_languages() {
             once: Id(5),
             may_disable: true,
             defaults: Allowance { rules: Rules { rpm: NonZeroU64::new(77), ..Rules::default() }, ..Allowance::default() },
+            access_ends: NEVER,
         };
         let html = person.render().unwrap();
         check_page(&html);

@@ -2,12 +2,12 @@
 
 use super::views::{Ask, Person, Users};
 use crate::accounts::{self, Role, User};
-use crate::kernel::{FieldError, Id, Usd, fields};
-use crate::keys::{Allowance, AllowanceFields, UserLimits};
+use crate::kernel::{FieldError, Id, NEVER, Usd, fields};
+use crate::keys::UserLimits;
 use crate::ledger::LedgerError;
 use crate::web::error::{Answer, Problem};
 use crate::web::format::month_start;
-use crate::web::page::{render, render_as};
+use crate::web::page::{KEEP, lifetime_end, render, render_as};
 use crate::web::ui::Question;
 use crate::web::who::{Admin, Customer};
 use crate::web::{Form, Site, flash, public};
@@ -45,17 +45,17 @@ fn older_link(q: &str, before: Id) -> String {
 /// `GET /admin/users/{id}`
 pub async fn show(State(site): State<Site>, Admin(admin): Admin, Path(id): Path<Id>) -> Answer {
     let limits = accounts::limits(&mut *site.db.read().await?, id).await?;
-    let form = Form::empty(admin.page.lang);
-    Ok(render(&person(&site, admin, id, filled(form, &limits)).await?))
+    let form = filled(Form::empty(admin.page.lang), &limits);
+    Ok(render(&person(&site, admin, id, form, &limits).await?))
 }
 
 /// The form with what was set for the user.
 fn filled(form: Form, limits: &UserLimits) -> Form {
-    let form = form.fill("alone", if limits.alone { "on" } else { "" });
-    limits.allowance.fields().into_iter().fold(form, |form, (name, value)| form.fill(name, value))
+    let form = form.fill("expires", KEEP);
+    limits.fields().into_iter().fold(form, |form, (name, value)| form.fill(name, value))
 }
 
-async fn person(site: &Site, Customer { mut page, user: actor, .. }: Customer, id: Id, form: Form) -> Result<Person, Problem> {
+async fn person(site: &Site, Customer { mut page, user: actor, .. }: Customer, id: Id, form: Form, limits: &UserLimits) -> Result<Person, Problem> {
     // A refused adjustment is answered under its own path, which nobody can visit.
     page.here = format!("/admin/users/{id}");
     let mut conn = site.db.read().await?;
@@ -65,7 +65,8 @@ async fn person(site: &Site, Customer { mut page, user: actor, .. }: Customer, i
     let movements = site.books.statement(&mut conn, id, None, MOVEMENTS).await?;
     let may_disable = actor.id != id && (user.role == Role::Customer || (user.role == Role::Admin && actor.role == Role::Owner));
     let defaults = site.settings.now().allowance;
-    Ok(Person { page, user, balance, month, movements, form, once: site.kit.ids.next(), may_disable, defaults })
+    let access_ends = limits.expires_at.unwrap_or(NEVER);
+    Ok(Person { page, user, balance, month, movements, form, once: site.kit.ids.next(), may_disable, defaults, access_ends })
 }
 
 /// `POST /admin/users/{id}/adjust`
@@ -81,23 +82,31 @@ pub async fn adjust(State(site): State<Site>, Admin(admin): Admin, Path(id): Pat
     };
     form.refuse_all(&wrong);
     let limits = accounts::limits(&mut *site.db.read().await?, id).await?;
-    Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &person(&site, admin, id, filled(form, &limits)).await?))
+    Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &person(&site, admin, id, filled(form, &limits), &limits).await?))
 }
 
 /// `POST /admin/users/{id}/limits`
 pub async fn limit(State(site): State<Site>, Admin(admin): Admin, Path(id): Path<Id>, mut form: Form) -> Answer {
-    let allowance = match Allowance::parse(&AllowanceFields::read(|name| form.raw(name))) {
-        Ok(allowance) => allowance,
+    let now = accounts::limits(&mut *site.db.read().await?, id).await?;
+    let limits = match read_limits(&form, &now, site.now()) {
+        Ok(limits) => limits,
         Err(mistakes) => {
             form.refuse_all(&mistakes);
-            return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &person(&site, admin, id, form).await?));
+            return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &person(&site, admin, id, form, &now).await?));
         }
     };
-    let limits = UserLimits { allowance, alone: form.ticked("alone") };
     site.accounts.set_limits(&admin.user, id, &limits).await.map_err(public::problem)?;
     site.keys.refresh(&site.db).await?;
     flash::good(&admin.session, admin.page.t("common.saved")).await?;
     Ok(Redirect::to(&format!("/admin/users/{id}")).into_response())
+}
+
+/// What was typed; the end of the access stays as it is when nothing else was chosen.
+fn read_limits(form: &Form, now: &UserLimits, now_ms: i64) -> Result<UserLimits, Vec<FieldError>> {
+    let chosen = form.text("expires");
+    let expires_at = if chosen == KEEP { Some(now.expires_at.unwrap_or(NEVER)) } else { lifetime_end(chosen, now_ms) };
+    let expires_at = expires_at.ok_or_else(|| vec![FieldError::new("expires", "field.required")])?;
+    UserLimits::parse(|name| form.raw(name), expires_at)
 }
 
 /// Posts the adjustment and notes who made it, in one transaction.

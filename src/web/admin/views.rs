@@ -189,6 +189,8 @@ pub struct Person {
     pub may_disable: bool,
     /// What holds for everybody for whom nothing was set.
     pub defaults: Allowance,
+    /// From when on no key of theirs works.
+    pub access_ends: i64,
 }
 
 /// `/admin/settings`

@@ -10,7 +10,7 @@ use farebox::demo::upstream::{Options, Upstream};
 use farebox::i18n::Lang;
 use farebox::kernel::secrets::Secret;
 use farebox::kernel::{Clock, Id, NEVER, Random, Usd};
-use farebox::keys::{self, Allowance, AllowanceFields, KeyFields, NewKey, UserLimits};
+use farebox::keys::{self, KeyFields, NewKey, UserLimits};
 use farebox::ledger::{self, CreditKind, Grant, House};
 use farebox::usage;
 use std::collections::HashMap;
@@ -188,8 +188,8 @@ impl TestApp {
     /// Limits a user, by the names of the form's fields.
     pub async fn limit_user(&self, user: Id, fields: &[(&str, &str)]) {
         let value = |name: &str| fields.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
-        let allowance = Allowance::parse(&AllowanceFields::read(value)).expect("valid limits");
-        let limits = UserLimits { allowance, alone: !value("alone").is_empty() };
+        let expires_at = value("expires_at").parse().unwrap_or(NEVER);
+        let limits = UserLimits::parse(value, expires_at).expect("valid limits");
         let email = Email::parse(&format!("admin{}@example.test", self.app.kit.ids.next().to_string().to_lowercase())).expect("an address");
         let password = Password::parse("correct horse battery").expect("a password");
         let admin = self.app.accounts.enroll(&email, &password, Lang::default()).await.expect("somebody");

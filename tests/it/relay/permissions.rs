@@ -45,6 +45,54 @@ async fn a_key_calls_the_models_that_it_may_call_and_sees_no_others() {
     shop.finish().await;
 }
 
+#[tokio::test]
+async fn what_the_shop_sets_for_a_customer_narrows_every_key_of_theirs() {
+    let shop = TestApp::new().await;
+    shop.stock(&["demo-chat", "demo-mini", "other/model"]).await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let narrow = shop.limited_key(customer.user.id, &[("models", "demo-*")]).await;
+    let status = async |key: &str, model: &str| told(shop.chat(key, ask(model, "Hello")).await).await;
+    let refused = (403, "permission_error".to_owned(), json!("model_not_allowed"));
+    let listed = async |key: &str| {
+        let list: Value = shop.http.get(shop.at("/v1/models")).bearer_auth(key).send().await.unwrap().json().await.unwrap();
+        list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // The key's list is wider than the customer's, or has none of its own, or both say something.
+    for (limits, of_free, of_narrow) in [
+        (&[("models", "demo-mini")][..], &["demo-mini"][..], &["demo-mini"][..]),
+        (&[("model_rule", "deny"), ("models", "*mini")], &["demo-chat", "other/model"], &["demo-chat"]),
+        (&[("models", "other/*")], &["other/model"], &[]),
+        (&[], &["demo-chat", "demo-mini", "other/model"], &["demo-chat", "demo-mini"]),
+    ] {
+        shop.limit_user(customer.user.id, limits).await;
+        let told: Value = shop.http.get(shop.at("/api/usage/token/")).bearer_auth(&customer.key).send().await.unwrap().json().await.unwrap();
+        assert_eq!(told["data"]["model_limits_enabled"], json!(!limits.is_empty()));
+        for (key, allowed) in [(&customer.key, of_free), (&narrow, of_narrow)] {
+            assert_eq!(listed(key).await, allowed, "{limits:?}");
+            for model in ["demo-chat", "demo-mini", "other/model"] {
+                if allowed.contains(&model) {
+                    assert_eq!(shop.chat(key, ask(model, "Hello")).await.status(), 200);
+                } else {
+                    assert_eq!(status(key, model).await, refused, "{limits:?} {model}");
+                }
+            }
+        }
+    }
+    shop.limit_user(customer.user.id, &[("addresses", "203.0.113.0/24")]).await;
+    let near = shop.limited_key(customer.user.id, &[("addresses", "127.0.0.0/8")]).await;
+    for key in [&customer.key, &near] {
+        assert_eq!(status(key, "demo-chat").await, (403, "permission_error".to_owned(), json!("ip_not_allowed")));
+        assert_eq!(shop.http.get(shop.at("/v1/models")).bearer_auth(key).send().await.unwrap().status(), 403);
+    }
+    for (moment, works) in [(1, false), (shop.app.kit.clock.now_ms() + 3_600_000, true)] {
+        shop.limit_user(customer.user.id, &[("expires_at", &moment.to_string())]).await;
+        let answer = shop.chat(&customer.key, ask("demo-chat", "Hello")).await;
+        assert_eq!(answer.status(), if works { 200 } else { 401 });
+        assert_eq!(shop.http.get(shop.at("/v1/models")).bearer_auth(&customer.key).send().await.unwrap().status(), if works { 200 } else { 401 });
+    }
+    shop.finish().await;
+}
+
 async fn from(shop: &TestApp, key: &str, header: &str, value: &str) -> Response {
     shop.http.post(shop.at("/v1/chat/completions")).bearer_auth(key).header(header, value).json(&ask("demo-chat", "Hello")).send().await.unwrap()
 }

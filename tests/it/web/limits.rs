@@ -46,8 +46,8 @@ async fn a_customer_makes_a_key_with_limits_and_edits_it() {
         (key.budget, budgets.day, rules.rpm.map(u64::from), rules.tpm.map(u64::from)),
         (Some(Usd::dollars(5)), Some(Usd(500_000_000)), Some(60), Some(100_000))
     );
-    assert_eq!(key.options.models, Some(ModelRule::Deny(vec!["gpt-4*".into(), "claude-demo".into()])));
-    assert_eq!(key.options.addresses.len(), 2);
+    assert_eq!(key.options.access.models, Some(ModelRule::Deny(vec!["gpt-4*".into(), "claude-demo".into()])));
+    assert_eq!(key.options.access.addresses.len(), 2);
     let path = format!("/account/keys/{}", key.id);
     let page = visitor.read(&path).await;
     for (name, value) in
@@ -60,7 +60,7 @@ async fn a_customer_makes_a_key_with_limits_and_edits_it() {
     let edited = only(&shop, customer.user.id, "Desk").await;
     assert_eq!((edited.id, edited.expires_at, edited.budget), (key.id, key.expires_at, None));
     assert_eq!((edited.options.allowance.rules.rpm, edited.options.allowance.rules.rpd.map(u64::from)), (None, Some(9)));
-    assert!(edited.options.addresses.is_empty() && edited.options.may_use("demo-x") && !edited.options.may_use("gpt-4"));
+    assert!(edited.options.access.addresses.is_empty() && edited.options.access.may_use("demo-x") && !edited.options.access.may_use("gpt-4"));
     assert_eq!(location(&visitor.submit(&path, &path, &[("name", "Desk"), ("expires", "")]).await), "/account/keys");
     assert_eq!(only(&shop, customer.user.id, "Desk").await.options, keys::KeyOptions::default());
     shop.finish().await;
@@ -135,6 +135,22 @@ async fn an_admin_limits_a_customer() {
     let adjusted =
         admin.submit(&person, &format!("{person}/adjust"), &[("amount", "x"), ("reason", ""), ("once", "0000000000001")]).await.text().await.unwrap();
     assert!(has_value(&adjusted, "rpm", "77"), "the other form of the page keeps what is set");
+    let bad = admin.submit(&person, &action, &[("models", "two words"), ("addresses", "10.0.0.0/33"), ("expires", "soon")]).await;
+    assert_eq!(bad.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let fields = [("model_rule", "deny"), ("models", "gpt-4*"), ("addresses", "203.0.113.0/24"), ("expires", "7")];
+    assert_eq!(location(&admin.submit(&person, &action, &fields).await), person);
+    let set = limits().await;
+    assert!(set.access.may_use("demo") && !set.access.may_use("gpt-4o") && !set.access.allows("::1".parse().unwrap()));
+    let now = shop.app.kit.clock.now_ms();
+    let ends = set.expires_at.unwrap();
+    assert!(ends > now && ends <= now + 7 * 24 * 3_600_000);
+    let page = admin.read(&person).await;
+    assert!(has_value(&page, "models", "gpt-4*") && has_value(&page, "addresses", "203.0.113.0/24"), "{page}");
+    assert!(page.contains("value=\"keep\" selected"), "the end is kept unless another is chosen: {page}");
+    assert_eq!(location(&admin.submit(&person, &action, &[("expires", "keep"), ("models", "demo")]).await), person);
+    assert_eq!((limits().await.expires_at, limits().await.access.addresses.len()), (Some(ends), 0));
+    let noted = farebox::admin_log::recent(&mut shop.app.db.read().await.unwrap(), None, 10).await.unwrap();
+    assert!(noted.iter().any(|entry| entry.action == "user-limited" && entry.detail.contains("gpt-4*")), "{noted:?}");
     assert_eq!(location(&admin.submit(&person, &action, &[]).await), person);
     assert_eq!(limits().await, keys::UserLimits::default());
     let visitor = Visitor::logged_in(&shop, &customer.user).await;
