@@ -177,6 +177,8 @@ pub(super) struct Charge {
     pub(super) first_byte_ms: Option<i64>,
     /// The most output tokens that the upstream was asked for, all choices together.
     pub(super) output_cap: u64,
+    /// Under which the answer may be kept: none when it will be shorter than what was asked for.
+    pub(super) cache_key: Option<CacheKey>,
     /// An upstream was asked: from here on at least the input is charged when the client leaves.
     pub(super) dispatched: bool,
     settled: bool,
@@ -186,8 +188,8 @@ impl Charge {
     /// Takes charge of a hold; none when the model costs nothing.
     pub(super) fn new(relay: Relay, call: Arc<Call>, hold: Option<Hold>, permit: Permit) -> Self {
         let output_cap = call.size.output_limit(&call.prices, hold.as_ref().map(|hold| hold.amount));
-        let (serving, way, decision) = (None, None, Decision::default());
-        Self { relay, call, hold, serving, way, permit, decision, first_byte_ms: None, output_cap, dispatched: false, settled: false }
+        let (serving, way, decision, cache_key) = (None, None, Decision::default(), call.cache_key);
+        Self { relay, call, hold, serving, way, permit, decision, first_byte_ms: None, output_cap, cache_key, dispatched: false, settled: false }
     }
 
     /// The relay that serves it.

@@ -263,6 +263,8 @@ async fn fit_balance(relay: &Relay, call: &Arc<Call>, hold: Hold, permit: Permit
         Fit::AsAsked => Ok((charge, None)),
         Fit::Lowered(cap) => {
             charge.output_cap = cap.saturating_mul(call.envelope.choices);
+            // The next who asks may have the money for all of it.
+            charge.cache_key = None;
             Ok((charge, Some(cap)))
         }
         Fit::TooLittle => {
@@ -380,7 +382,7 @@ async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiErro
         _ => Used::Delivered { text: whole.text(operation), told: call.known_usage() },
     };
     let is_reported = matches!(used, Used::Reported(_));
-    let relay = charge.relay().clone();
+    let (relay, cache_key) = (charge.relay().clone(), charge.cache_key);
     let ending = Ending { outcome: Outcome::Complete, status: 200, used, error: None };
     let settled = charge.settle(ending).await.map_err(|error| {
         tracing::error!(%error, "an answer could not be charged and was not delivered");
@@ -388,7 +390,7 @@ async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiErro
     })?;
     let cost = settled.charge.charged.to_string();
     let body = whole.for_client(&settled, call.envelope.include_cost.then_some(cost.as_str()));
-    if let Some(cache_key) = call.cache_key.filter(|_| is_reported) {
+    if let Some(cache_key) = cache_key.filter(|_| is_reported) {
         let kept = Kept { body: body.clone(), content_type: whole.content_type.clone(), usage: settled.usage, kept_at_ms: call.started_ms };
         relay.cache.keep(cache_key, kept);
     }

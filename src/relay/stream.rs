@@ -143,7 +143,7 @@ impl StreamBody {
         let own = charge.serving.as_ref().and_then(|(channel, _)| channel.options.idle_timeout);
         let (idle_timeout, checkpoint_every) = (own.unwrap_or(config.idle_timeout), config.checkpoint_every);
         let review_at = charge.output_cap.saturating_add(CAP_GRACE);
-        let recording = charge.call.cache_key.map(|_| charge.relay().cache.recording());
+        let recording = charge.cache_key.map(|_| charge.relay().cache.recording());
         let keep_alive = match charge.call.envelope.operation {
             Operation::Generate(Dialect::Gemini) => gemini::keep_alive(charge.call.array),
             _ => ": keep-alive\n\n",
@@ -202,7 +202,7 @@ impl StreamBody {
 
     /// What is needed to keep the stream once it has ended.
     fn keeping(&mut self, charge: &Charge) -> Option<Keeping> {
-        let (recording, key) = (self.recording.take()?, charge.call.cache_key?);
+        let (recording, key) = (self.recording.take()?, charge.cache_key?);
         let content_type = if charge.call.array { "application/json" } else { "text/event-stream; charset=utf-8" };
         Some(Keeping { relay: charge.relay().clone(), recording, key, content_type, at_ms: charge.call.started_ms })
     }

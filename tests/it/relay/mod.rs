@@ -2,6 +2,7 @@
 
 mod account;
 mod billing;
+mod cache;
 mod cap;
 mod chaos;
 mod chat;
