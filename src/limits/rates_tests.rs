@@ -411,6 +411,32 @@ async fn the_leases_of_a_dead_node_end_and_those_of_a_living_one_do_not() {
 }
 
 #[tokio::test]
+async fn a_request_that_ends_while_its_lease_is_renewed_is_over() {
+    let Some(url) = redis_url() else { return };
+    let clock = Clock::manual(START);
+    let [node, other] = [(); 2].map(|()| Limits::with_patience(clock.clone(), &Random::system(), &url, PATIENT).unwrap());
+    let user = scope(Whose::User, concurrency(1));
+    let together = node.0.together.as_ref().unwrap();
+    let request = node.admit(&[user], 0).await.unwrap();
+    let held = together.leases_held();
+    assert_eq!(held.len(), 1);
+    drop(request);
+    together.tell().await;
+    together.renew_these(held.clone()).await;
+    together.tell().await;
+    drop(other.admit(&[user], 0).await.expect("the lease is not there again"));
+    // What still runs is renewed even when Redis has lost it.
+    other.0.together.as_ref().unwrap().tell().await;
+    let request = node.admit(&[user], 0).await.unwrap();
+    clock.advance(together::LEASE_MS);
+    drop(other.admit(&[user], 0).await.expect("the lease has ended"));
+    other.0.together.as_ref().unwrap().tell().await;
+    together.renew().await;
+    assert!(other.admit(&[user], 0).await.is_err());
+    drop(request);
+}
+
+#[tokio::test]
 async fn whoever_leaves_while_redis_is_asked_leaves_no_lease() {
     let Some(url) = redis_url() else { return };
     let limits = Limits::with_patience(Clock::manual(START), &Random::system(), &url, PATIENT).unwrap();

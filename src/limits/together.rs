@@ -144,16 +144,35 @@ impl Together {
 
     /// Renews the leases of what still runs here.
     pub(super) async fn renew(&self) {
+        self.renew_these(self.leases_held()).await;
+    }
+
+    /// The leases of what runs here now, with whose they are.
+    pub(super) fn leases_held(&self) -> Vec<(String, Vec<ScopeId>)> {
+        lock(&self.running).iter().map(|(lease, whose)| (lease.clone(), whose.clone())).collect()
+    }
+
+    /// Renews these leases, also those that Redis has forgotten. What has ended meanwhile may have been taken back before it was renewed: it is taken back again.
+    pub(super) async fn renew_these(&self, leases: Vec<(String, Vec<ScopeId>)>) {
         let now = self.clock.now_ms();
         let mut commands = redis::pipe();
-        for (lease, whose) in lock(&self.running).iter() {
+        for (lease, whose) in &leases {
             for id in whose {
                 let key = key("busy", *id);
                 commands.zadd(&key, lease, now + LEASE_MS).ignore().pexpire(&key, LEASE_MS + MINUTE).ignore();
             }
         }
-        if !commands.is_empty() {
-            let _: Option<()> = self.link.run(&commands, now).await;
+        if commands.is_empty() {
+            return;
+        }
+        let _: Option<()> = self.link.run(&commands, now).await;
+        let gone: Vec<_> = {
+            let running = lock(&self.running);
+            leases.into_iter().filter(|(lease, _)| !running.contains_key(lease)).collect()
+        };
+        for (lease, whose) in gone {
+            let scopes = whose.into_iter().map(|id| Scope { id, rules: Rules::default() }).collect();
+            self.note(Ended { scopes, estimated: 0, used: 0, lease });
         }
     }
 
