@@ -9,7 +9,11 @@ use axum::http::{HeaderMap, Uri, header};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The live key that a request came with, from `Authorization: Bearer` or `x-api-key`; on Gemini's paths also from `x-goog-api-key` and `?key=`.
+/// Before the key in `sec-websocket-protocol`: browsers can set no other header when they open a socket.
+const SUBPROTOCOL: &str = "openai-insecure-api-key.";
+
+/// The live key that a request came with, from `Authorization: Bearer` or `x-api-key`; on Gemini's paths also from `x-goog-api-key` and `?key=`; last from
+/// the subprotocol `openai-insecure-api-key.<key>`.
 ///
 /// # Errors
 /// A 401 that does not tell an unknown key from one that is disabled or expired.
@@ -40,7 +44,7 @@ pub(super) fn live(relay: &Relay, text: &str) -> Result<Arc<Entry>, ApiError> {
 
 /// Whether a request names any key.
 pub(super) fn is_anonymous(headers: &HeaderMap) -> bool {
-    !headers.contains_key(header::AUTHORIZATION) && !headers.contains_key("x-api-key")
+    !headers.contains_key(header::AUTHORIZATION) && !headers.contains_key("x-api-key") && in_subprotocol(headers).is_none()
 }
 
 fn key_text<'a>(tongue: Tongue, headers: &'a HeaderMap, uri: &'a Uri) -> Option<Cow<'a, str>> {
@@ -48,7 +52,13 @@ fn key_text<'a>(tongue: Tongue, headers: &'a HeaderMap, uri: &'a Uri) -> Option<
     let bearer = || of("authorization").and_then(bearer_token);
     let google = || of("x-goog-api-key").map(Cow::from).or_else(|| in_query(uri));
     let first = if tongue == Tongue::Gemini { google() } else { None };
-    first.or_else(|| bearer().or_else(|| of("x-api-key")).map(Cow::from))
+    first.or_else(|| bearer().or_else(|| of("x-api-key")).or_else(|| in_subprotocol(headers)).map(Cow::from))
+}
+
+/// A list of protocols, perhaps over several headers (RFC 6455, 4.1).
+fn in_subprotocol(headers: &HeaderMap) -> Option<&str> {
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).find_map(|protocol| protocol.trim().strip_prefix(SUBPROTOCOL))
 }
 
 fn in_query(uri: &Uri) -> Option<Cow<'_, str>> {
@@ -72,6 +82,19 @@ mod tests {
         assert_eq!(bearer_token("bearer sk-x"), Some("sk-x"));
         assert_eq!(bearer_token("Basic sk-x"), None);
         assert_eq!(bearer_token("sk-x"), None);
+    }
+
+    #[test]
+    fn a_subprotocol_may_carry_the_key_where_nothing_else_does() {
+        let uri: Uri = "/v1/models".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.append("sec-websocket-protocol", "realtime".parse().unwrap());
+        assert!(is_anonymous(&headers) && key_text(Tongue::OpenAi, &headers, &uri).is_none());
+        headers.append("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-w , openai-beta.realtime-v1".parse().unwrap());
+        assert!(!is_anonymous(&headers));
+        assert_eq!(key_text(Tongue::OpenAi, &headers, &uri).as_deref(), Some("sk-w"));
+        headers.insert("x-api-key", "sk-a".parse().unwrap());
+        assert_eq!(key_text(Tongue::OpenAi, &headers, &uri).as_deref(), Some("sk-a"));
     }
 
     #[test]
