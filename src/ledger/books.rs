@@ -3,6 +3,7 @@
 
 use super::LedgerError;
 use super::accounts::{Account, House, Transfer, TransferKind};
+use super::budget::{Budgets, Numbers, Spending, Whose};
 use super::spend::{self, Bucket, CreditKind};
 use super::store::{self, CreditRow, TransferRow, WalletRow};
 use crate::db::{Conn, Db, Tx};
@@ -272,6 +273,28 @@ impl Books {
         let available = credits.iter().map(|c| c.bucket.available(now)).sum();
         let held = credits.iter().map(|c| c.bucket.held).sum();
         Ok(Balance { available, held, owed, credits })
+    }
+
+    /// What a new request with this key could take now: as far as the balance and all these budgets go, those of the periods that run among them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn room(&self, conn: &mut Conn, user: (Id, &Budgets), key: (Id, &Budgets)) -> Result<Usd, LedgerError> {
+        let balance = self.balance(conn, user.0).await?;
+        let now = Numbers::at(self.kit.clock.now_ms());
+        let mut room = balance.available;
+        let mut bound = |mut spending: Spending, budgets: &Budgets, held: Usd, whose: Whose| {
+            spending.roll(now);
+            room = spending.left(budgets, held, whose).map_or(room, |(left, _)| left.min(room));
+        };
+        if !user.1.is_unbounded() {
+            bound(store::read_spending(conn, user.0).await?, user.1, balance.held, Whose::User);
+        }
+        if !key.1.is_unbounded() {
+            let (held, spending) = store::read_meter(conn, key.0).await?;
+            bound(spending, key.1, held, Whose::Key);
+        }
+        Ok(room.max(Usd::ZERO))
     }
 
     /// A customer's transfers, newest first, older than `before`.

@@ -13,6 +13,8 @@ statements! {
     OPEN_WALLET = "INSERT INTO wallet (user_id, version, owed, overdraft_limit, created_at) VALUES ($1, 0, 0, 0, $2) ON CONFLICT (user_id) DO NOTHING";
     LOCK_WALLET = "UPDATE wallet SET version = version + 1 WHERE user_id = $1 RETURNING owed, overdraft_limit, spent, day, day_start, week, week_start, month, month_start, counted_from";
     READ_OWED = "SELECT owed FROM wallet WHERE user_id = $1";
+    READ_SPENDING = "SELECT spent, day, day_start, week, week_start, month, month_start FROM wallet WHERE user_id = $1";
+    READ_METER = "SELECT held, spent, day, day_start, week, week_start, month, month_start FROM key_meter WHERE key_id = $1";
     SET_OWED = "UPDATE wallet SET owed = $2 WHERE user_id = $1";
     SET_OVERDRAFT_LIMIT = "UPDATE wallet SET overdraft_limit = $2 WHERE user_id = $1";
     CREDITS_OF = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE user_id = $1 AND live = 1";
@@ -264,6 +266,19 @@ pub(super) async fn lock_wallet(conn: &mut Conn, user: Id) -> Result<Option<Wall
 /// What the customer owes; none without a wallet.
 pub(super) async fn read_owed(conn: &mut Conn, user: Id) -> Result<Option<Usd>, sqlx::Error> {
     Ok(sqlx::query_scalar::<Any, i64>(READ_OWED).bind(user.0).fetch_optional(conn).await?.map(Usd))
+}
+
+/// What all keys of a customer have spent; nothing without a wallet.
+pub(super) async fn read_spending(conn: &mut Conn, user: Id) -> Result<Spending, sqlx::Error> {
+    let row = sqlx::query(READ_SPENDING).bind(user.0).fetch_optional(conn).await?;
+    row.map_or(Ok(Spending::default()), |row| spending(&mut Record::of(&row)))
+}
+
+/// What a key holds and has spent; nothing when it was never used.
+pub(super) async fn read_meter(conn: &mut Conn, key: Id) -> Result<(Usd, Spending), sqlx::Error> {
+    let Some(row) = sqlx::query(READ_METER).bind(key.0).fetch_optional(conn).await? else { return Ok(Default::default()) };
+    let mut record = Record::of(&row);
+    Ok((Usd(record.number()?), spending(&mut record)?))
 }
 
 pub(super) async fn set_owed(conn: &mut Conn, user: Id, owed: Usd) -> Result<(), sqlx::Error> {

@@ -114,7 +114,7 @@ pub async fn remaining(State(relay): State<Relay>, parts: Parts) -> Response<Bod
 
 async fn left(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
     let standing = Standing::of(relay, key).await?;
-    let answer = Remaining { is_valid: true, plan_name: &relay.settings.now().site_name, remaining: number(standing.left().to_decimal())?, unit: "USD" };
+    let answer = Remaining { is_valid: true, plan_name: &relay.settings.now().site_name, remaining: number(standing.left.to_decimal())?, unit: "USD" };
     Ok(serde_json::to_string(&answer)?)
 }
 
@@ -122,23 +122,19 @@ async fn left(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
 pub(super) struct Standing {
     /// What it spent.
     pub(super) spent: Usd,
-    /// What is left of its own total budget; none without one.
-    pub(super) budget_left: Option<Usd>,
-    /// What its owner can spend now.
-    pub(super) available: Usd,
+    /// What a request with it could take now: as far as the balance goes, and the budgets of the key and of its owner, in all and of the periods that run.
+    pub(super) left: Usd,
+    /// Nothing but the balance bounds it.
+    pub(super) is_unbounded: bool,
 }
 
 impl Standing {
     pub(super) async fn of(relay: &Relay, key: &Entry) -> anyhow::Result<Self> {
+        let (of_user, of_key) = (key.user_allowance(&relay.settings.now().allowance).budgets, key.budgets());
         let mut conn = relay.db.read().await?;
         let spent = keys::spent(&mut conn, key.key_id).await?;
-        let available = relay.books.balance(&mut conn, key.user_id).await?.available;
-        Ok(Self { spent, budget_left: key.budget.map(|budget| (budget - spent).max(Usd::ZERO)), available })
-    }
-
-    /// What can be spent with the key now: as far as its budget and the balance both go.
-    pub(super) fn left(&self) -> Usd {
-        self.budget_left.map_or(self.available, |left| left.min(self.available)).max(Usd::ZERO)
+        let left = relay.books.room(&mut conn, (key.user_id, &of_user), (key.key_id, &of_key)).await?;
+        Ok(Self { spent, left, is_unbounded: of_key.is_unbounded() && of_user.is_unbounded() })
     }
 }
 

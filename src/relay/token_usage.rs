@@ -30,14 +30,14 @@ async fn usage(relay: &Relay, key: &Entry) -> anyhow::Result<String> {
     // Patterns and what is denied cannot be said in this shape: the models that are left can.
     let models = if limited { callable(relay, key) } else { Vec::new() };
     let model_limits: Map<String, Value> = models.iter().map(|model| (model.name.clone(), Value::Bool(true))).collect();
-    let (used, available) = (units(standing.spent), units(standing.left()));
+    let (used, available) = (units(standing.spent), units(standing.left));
     let data = json!({
         "object": "token_usage",
         "name": name,
         "total_granted": used + available,
         "total_used": used,
         "total_available": available,
-        "unlimited_quota": key.budget.is_none(),
+        "unlimited_quota": standing.is_unbounded,
         "model_limits": model_limits,
         "model_limits_enabled": limited,
         "expires_at": if key.ends_at() == NEVER { 0 } else { key.ends_at() / 1000 },

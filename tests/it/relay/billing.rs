@@ -115,3 +115,37 @@ async fn a_key_with_a_budget_sees_its_own_budget_and_spending_only() {
     }
     shop.finish().await;
 }
+
+#[tokio::test]
+async fn what_is_left_is_what_the_tightest_budget_leaves_now() {
+    let shop = TestApp::new().await;
+    shop.stock(&["demo-chat"]).await;
+    let customer = shop.customer(Usd::dollars(5)).await;
+    let day = shop.limited_key(customer.user.id, &[("budget_day", "0.5"), ("budget", "2")]).await;
+    let left = async |key: &str| {
+        let (told, token) = (digits(&shop, key, "/v1/usage", "remaining").await, get(&shop, key, "/api/usage/token/").await["data"].take());
+        let nanos = told.parse::<Usd>().unwrap();
+        assert_eq!(token["total_available"], nanos.0 / 2_000, "both say the same");
+        assert_eq!(token["unlimited_quota"], false);
+        nanos
+    };
+    assert_eq!(left(&day).await, Usd(500_000_000));
+    let cost: Usd = shop.chat(&day, ask("demo-chat", "[[tokens=20]] Hello")).await.headers()["x-farebox-cost-usd"].to_str().unwrap().parse().unwrap();
+    assert_eq!(left(&day).await, Usd(500_000_000) - cost);
+    // The customer's own budget bounds every key, and what all of them have spent counts.
+    shop.limit_user(customer.user.id, &[("budget_month", "0.3")]).await;
+    assert_eq!(left(&day).await, Usd(300_000_000) - cost);
+    assert_eq!(left(&customer.key).await, Usd(300_000_000) - cost);
+    shop.limit_user(customer.user.id, &[("budget_week", "0")]).await;
+    assert_eq!(left(&customer.key).await, Usd::ZERO);
+    // What is in flight is not there for another.
+    shop.limit_user(customer.user.id, &[]).await;
+    let mut body = ask("demo-chat", "[[gate=0]] Hello");
+    body["max_tokens"] = json!(1_000);
+    let waiting = tokio::spawn(shop.http.post(shop.at("/v1/chat/completions")).bearer_auth(&day).json(&body).send());
+    let told = async || digits(&shop, &day, "/v1/usage", "remaining").await.parse::<Usd>().unwrap();
+    shop.until("the budget is held", || async { told().await <= Usd(500_000_000) - cost - Usd(10_000_000) }).await;
+    waiting.abort();
+    shop.until("it is given back", || async { told().await > Usd(500_000_000) - cost - Usd(1_000_000) }).await;
+    shop.finish().await;
+}
