@@ -152,7 +152,9 @@ impl ApiError {
     /// The same with more headers on the answer.
     #[must_use]
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers.get_or_insert_default().extend(headers);
+        if !headers.is_empty() {
+            self.headers.get_or_insert_default().extend(headers);
+        }
         self
     }
 

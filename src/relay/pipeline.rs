@@ -196,31 +196,42 @@ fn prepare(relay: &Relay, envelope: Envelope, now: i64) -> Result<(Arc<Model>, E
 }
 
 async fn relayed(relay: &Relay, call: Arc<Call>, model: &Model, key: &Entry, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
-    let refuse = |error| blank.refuse(&call.envelope.model, call.envelope.stream, error);
     let permit = match admit::admit(relay, key, &call.envelope.model, call.size.tokens_estimate(), call.tongue()).await {
         Ok(permit) => permit,
-        Err(error) => return Err(refuse(error).await),
+        Err(error) => {
+            let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
+            return Err(blank.refuse(&call.envelope.model, call.envelope.stream, error).await);
+        }
     };
     let limits = admit::headers(call.tongue(), &permit.rates(), call.started_ms);
-    if let Some((kept, cost)) = kept(relay, &call, model) {
-        let mut response = again(relay, &call, key, permit, &kept, cost).await?;
-        response.headers_mut().extend(limits);
-        return Ok(response);
+    // Whatever comes of it: it was counted, and its caller is told what is left.
+    match admitted(relay, &call, model, key, headers, permit).await {
+        Ok(mut response) => {
+            response.headers_mut().extend(limits);
+            Ok(response)
+        }
+        Err(error) => Err(error.with_headers(limits)),
     }
-    let (route, first) = match dispatch::plan(relay, &call, headers) {
+}
+
+/// What comes after the limits were asked.
+async fn admitted(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, headers: &HeaderMap, permit: Permit) -> Result<Response<Body>, ApiError> {
+    if let Some((kept, cost)) = kept(relay, call, model) {
+        return again(relay, call, key, permit, &kept, cost).await;
+    }
+    let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
+    let refuse = |error| blank.refuse(&call.envelope.model, call.envelope.stream, error);
+    let (route, first) = match dispatch::plan(relay, call, headers) {
         Ok(way) => way,
         Err(error) => return Err(refuse(error).await),
     };
     let (full, floor) = (call.size.worst_case(&call.prices), call.size.least(&call.prices));
-    let hold = match reserve(relay, &call, key, full, floor).await {
+    let hold = match reserve(relay, call, key, full, floor).await {
         Ok(hold) => hold,
         Err(error) => return Err(refuse(error).await),
     };
-    let (charge, cap) = admit(relay, &call, hold, permit).await?;
-    let mut response = run(charge, route, first, cap).await?;
-    response.headers_mut().extend(limits);
-    Ok(response)
+    let (charge, cap) = admit(relay, call, hold, permit).await?;
+    run(charge, route, first, cap).await
 }
 
 /// Reserves the money, as far as the balance goes; none for a model that costs nothing.

@@ -152,6 +152,8 @@ struct Failures {
     missed: Vec<String>,
     asked: bool,
     timed_out: bool,
+    /// The shortest pause that an upstream asked for.
+    pause: Option<Duration>,
     unfit: Option<super::dialect::canonical::Unfit>,
 }
 
@@ -159,20 +161,27 @@ impl Failures {
     fn add(&mut self, channel: &Channel, miss: &Miss) {
         self.asked = true;
         self.timed_out = miss.verdict == Verdict::Timeout;
+        self.pause = self.pause.into_iter().chain(miss.retry_after).min();
         self.missed.push(format!("{}: {}", channel.name, miss.why));
     }
 
     fn into_dispatched(self, relay: &Relay, route: &Route, model: &str) -> Dispatched {
-        let mut why = self.missed.join("; ");
+        let (mut why, pause) = (self.missed.join("; "), self.pause_seconds());
         let error = match self.unfit {
             Some(unfit) if !self.asked => {
                 why = unfit.to_string();
                 ApiError::unfit(unfit)
             }
             _ if !self.asked => unserved(relay, route, model),
-            _ if self.timed_out => ApiError::upstream_timeout(),
-            _ => ApiError::upstream_failed(),
+            _ if self.timed_out => ApiError { retry_after: pause, ..ApiError::upstream_timeout() },
+            _ => ApiError { retry_after: pause, ..ApiError::upstream_failed() },
         };
         Dispatched::Failed { error, why }
+    }
+
+    /// The shortest pause in whole seconds, an hour at most.
+    fn pause_seconds(&self) -> Option<u32> {
+        let seconds = self.pause?.as_millis().div_ceil(1_000).clamp(1, 3_600);
+        u32::try_from(seconds).ok()
     }
 }

@@ -157,6 +157,42 @@ async fn a_request_that_failed_gives_its_tokens_back() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_a_failure_tells_of_the_limits_that_it_counted_in() {
+    for shop in shops().await {
+        shop.sell("demo-down", "1", "10").await;
+        shop.channel("down", &shop.upstream.base_url(), &["demo-down"], 0).await;
+        let customer = shop.customer(Usd::dollars(1)).await;
+        let poor = shop.customer(Usd(50_000)).await;
+        let key = shop.limited_key(customer.user.id, &[("rpm", "50"), ("tpm", "1000000")]).await;
+        let spent = shop.limited_key(customer.user.id, &[("rpm", "50"), ("budget_day", "0")]).await;
+        let poor = shop.limited_key(poor.user.id, &[("rpm", "50")]).await;
+        let long = "Hello ".repeat(20);
+        for (key, body, status) in [
+            (&poor, ask("demo-chat", &long), 402),
+            (&spent, ask("demo-chat", "Hello"), 429),
+            (&key, ask("demo-down", "[[503, retry-after=7]] Hello"), 502),
+            (&key, ask("demo-down", "[[400]] Hello"), 400),
+        ] {
+            let answer = shop.chat(key, body).await;
+            assert_eq!((answer.status().as_u16(), number(&answer, "x-ratelimit-limit-requests")), (status, 50), "{:?}", answer.headers());
+            assert!(number(&answer, "x-ratelimit-remaining-requests") < 50);
+            if status == 502 {
+                assert_eq!(number(&answer, "retry-after"), 7, "as long as the upstream asked for");
+            }
+        }
+        // Out of use by now, with a time at which it comes back.
+        shop.until("the channel rests", || async {
+            let answer = shop.chat(&key, ask("demo-down", "[[503, retry-after=7]] Hello")).await;
+            let is_out = answer.status() == 503;
+            assert!(answer.headers().contains_key("x-ratelimit-limit-requests") && (!is_out || answer.headers().contains_key("retry-after")));
+            is_out || answer.status() == 429
+        })
+        .await;
+        shop.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn requests_at_the_same_time_are_limited_until_one_ends_or_its_client_leaves() {
     for shop in shops().await {
         let customer = shop.customer(Usd::dollars(1)).await;
