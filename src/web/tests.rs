@@ -60,6 +60,11 @@ pub fn check_page(html: &str) {
     for label in html.split("<label for=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(ids.contains(&label), "the label of {label} has a field");
     }
+    for form in html.split("<form").skip(1).filter_map(|rest| rest.split("</form>").next()) {
+        let mut names: Vec<&str> = form.split("<label for=\"").skip(1).filter_map(|rest| rest.split_once('>')?.1.split("</label>").next()).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|two| two[0] != two[1]), "no two fields of a form have the same name: {names:?}");
+    }
 }
 
 fn templates() -> Vec<PathBuf> {
