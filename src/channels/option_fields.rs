@@ -63,6 +63,50 @@ const NOT_TO_OVERRIDE: [&str; 14] = [
     "generation_config",
 ];
 
+/// Fields that may be taken away, but not set: they add input, output, searches or runs that nobody held money for, or ask for another model or another rate.
+const NOT_TO_SET: [&str; 40] = [
+    "system",
+    "instructions",
+    "systemInstruction",
+    "system_instruction",
+    "tools",
+    "functions",
+    "web_search_options",
+    "search_parameters",
+    "enable_search",
+    "plugins",
+    "mcp_servers",
+    "documents",
+    "prediction",
+    "modalities",
+    "audio",
+    "response_modalities",
+    "candidateCount",
+    "candidate_count",
+    "candidates",
+    "num_choices",
+    "num_completions",
+    "service_tier",
+    "serviceTier",
+    "speed",
+    "inference_geo",
+    "cache_control",
+    "cachedContent",
+    "cached_content",
+    "previous_response_id",
+    "conversation",
+    "background",
+    "container",
+    "models",
+    "route",
+    "preset",
+    "extra_body",
+    "max_output_length",
+    "maxOutputTokens",
+    "maxTokens",
+    "num_predict",
+];
+
 /// Reads every option. What does not belong to the kind is left out.
 pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]>, mistakes: &mut Mistakes) -> Option<Options> {
     let model_mapping = mistakes.take("model_mapping", mapping(&fields.model_mapping, models));
@@ -226,7 +270,9 @@ fn overrides(typed: &str) -> Result<Map<String, Value>, &'static str> {
         return Err(WRONG);
     }
     let overrides: Map<String, Value> = serde_json::from_str(typed).map_err(|_| WRONG)?;
-    if overrides.keys().any(|field| NOT_TO_OVERRIDE.contains(&field.as_str())) { Err("channels.error.reserved_field") } else { Ok(overrides) }
+    let is_reserved =
+        |(field, value): (&String, &Value)| NOT_TO_OVERRIDE.contains(&field.as_str()) || (!value.is_null() && NOT_TO_SET.contains(&field.as_str()));
+    if overrides.iter().any(is_reserved) { Err("channels.error.reserved_field") } else { Ok(overrides) }
 }
 
 fn proxy(typed: &str) -> Result<String, &'static str> {
@@ -318,6 +364,14 @@ mod tests {
     }
 
     #[test]
+    fn what_adds_to_the_cost_is_not_set_but_may_be_taken_away() {
+        for field in NOT_TO_SET {
+            assert_eq!(overrides(&format!("{{\"temperature\": 1, \"{field}\": 1}}")), Err("channels.error.reserved_field"), "{field}");
+            assert!(overrides(&format!("{{\"{field}\": null}}")).is_ok(), "{field}");
+        }
+    }
+
+    #[test]
     fn options_of_another_kind_are_left_out() {
         let options = read(Kind::AzureOpenAi, &full()).unwrap();
         assert!(!options.responses && !options.messages);
@@ -359,7 +413,12 @@ mod tests {
                 &["a: b\n".repeat(33).as_str()].map(|t| Box::leak(t.to_owned().into_boxed_str()) as &str),
             ),
             ("body_overrides", |f, t| f.body_overrides = t.into(), "channels.error.body_overrides", &["[]", "{", "1", "{\"a\":}"]),
-            ("body_overrides", |f, t| f.body_overrides = t.into(), "channels.error.reserved_field", &["{\"max_tokens\":1}", "{\"stream\":null}"]),
+            (
+                "body_overrides",
+                |f, t| f.body_overrides = t.into(),
+                "channels.error.reserved_field",
+                &["{\"max_tokens\":1}", "{\"stream\":null}", "{\"tools\":[{\"type\":\"web_search\"}]}", "{\"service_tier\":\"priority\"}"],
+            ),
             ("proxy_url", |f, t| f.proxy_url = t.into(), "channels.error.proxy_url", &["127.0.0.1:1080", "ftp://a", "http://a/b", "http://a?b", "socks5://"]),
             ("azure_api_version", |f, t| f.azure_api_version = t.into(), "channels.error.azure_api_version", &["v1", "2024-1-1", "2024-10-21-beta"]),
             ("context_length", |f, t| f.context_length = t.into(), "channels.error.context_length", &["0"]),
