@@ -1,7 +1,7 @@
 //! The channel form: what was typed, and what it means.
 
 use super::dialect::Kind;
-use super::options::Options;
+use super::options::{Options, Private};
 use super::{base_url, option_fields};
 use crate::kernel::FieldError;
 use crate::kernel::fields::{self, Mistakes};
@@ -123,20 +123,21 @@ const MAX_KEY_LEN: usize = 4_096;
 const BOUND: i64 = 1_000_000;
 
 impl ChannelDraft {
-    /// Reads the form. An empty key is right only for a channel that has one already (`has_key`).
+    /// Reads the form: of a new channel, or of one for which this is `stored`, which keeps what the form hides and its key when none is typed.
     ///
     /// # Errors
     /// Every mistake, by field.
-    pub fn parse(fields: &ChannelFields, has_key: bool) -> Result<Self, Vec<FieldError>> {
+    pub fn parse(fields: &ChannelFields, stored: Option<&Private>) -> Result<Self, Vec<FieldError>> {
         let mut mistakes = Mistakes::default();
         let name = mistakes.take("name", fields::label(&fields.name));
         let kind = mistakes.take("kind", kind(&fields.kind));
         let base_url = mistakes.take("base_url", base_url::parse(kind.unwrap_or_default(), &fields.base_url));
-        let credential = mistakes.take("key", keys(&fields.key, has_key));
+        let credential = mistakes.take("key", keys(&fields.key, stored.is_some()));
         let models = mistakes.take("models", models(&fields.models));
         let priority = mistakes.take("priority", fields::whole_number(or(&fields.priority, "0"), -BOUND..=BOUND, "channels.error.priority"));
         let weight = mistakes.take("weight", fields::whole_number(or(&fields.weight, "1"), 1..=BOUND, "channels.error.weight"));
-        let options = option_fields::parse(fields, kind.unwrap_or_default(), models.as_deref(), &mut mistakes);
+        let none = Private::default();
+        let options = option_fields::parse(fields, kind.unwrap_or_default(), models.as_deref(), stored.unwrap_or(&none), &mut mistakes);
         mistakes.check()?;
         let whole = (|| {
             Some(Self {
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_form_is_read_with_its_defaults() {
-        let draft = ChannelDraft::parse(&fields(), false).unwrap();
+        let draft = ChannelDraft::parse(&fields(), None).unwrap();
         assert_eq!((draft.name.as_str(), draft.base_url.as_str()), ("Main", "https://api.example.com/v1"));
         assert_eq!(draft.credential.unwrap().reveal(), "upstream-key");
         assert_eq!(draft.models, ["gpt-4o", "gpt-4o-mini"]);
@@ -228,13 +229,13 @@ mod tests {
     #[test]
     fn an_empty_key_keeps_the_stored_one_and_is_a_mistake_without() {
         let form = ChannelFields { key: Secret::new(" ".into()), ..fields() };
-        assert_eq!(ChannelDraft::parse(&form, true).unwrap().credential, None);
-        assert_eq!(ChannelDraft::parse(&form, false).unwrap_err(), [FieldError::new("key", "field.required")]);
+        assert_eq!(ChannelDraft::parse(&form, Some(&Private::default())).unwrap().credential, None);
+        assert_eq!(ChannelDraft::parse(&form, None).unwrap_err(), [FieldError::new("key", "field.required")]);
     }
 
     #[test]
     fn keys_stand_one_per_line() {
-        let read = |text: &str| ChannelDraft::parse(&ChannelFields { key: Secret::new(text.into()), ..fields() }, false).map(|draft| draft.credential.unwrap());
+        let read = |text: &str| ChannelDraft::parse(&ChannelFields { key: Secret::new(text.into()), ..fields() }, None).map(|draft| draft.credential.unwrap());
         assert_eq!(read(" one \r\n\ntwo\none\n").unwrap().reveal(), "one\ntwo");
         let many: String = (0..101).map(|n| format!("key-{n}\n")).collect();
         assert_eq!(read(&many).unwrap_err(), [FieldError::new("key", "channels.error.too_many_keys")]);
@@ -244,7 +245,7 @@ mod tests {
     #[test]
     fn the_kind_decides_the_address() {
         let form = ChannelFields { kind: "gemini".into(), base_url: "https://g.example".into(), ..fields() };
-        let draft = ChannelDraft::parse(&form, false).unwrap();
+        let draft = ChannelDraft::parse(&form, None).unwrap();
         assert_eq!((draft.kind, draft.base_url.as_str()), (Kind::Gemini, "https://g.example/v1beta"));
     }
 
@@ -269,8 +270,8 @@ mod tests {
             ("priority", "field.whole_number"),
             ("weight", "channels.error.weight"),
         ];
-        assert_eq!(ChannelDraft::parse(&form, false).unwrap_err(), expected.map(|(field, key)| FieldError::new(field, key)));
+        assert_eq!(ChannelDraft::parse(&form, None).unwrap_err(), expected.map(|(field, key)| FieldError::new(field, key)));
         let form = ChannelFields { models: " \n\n".into(), key: Secret::new("a\nb: c".into()), ..fields() };
-        assert_eq!(ChannelDraft::parse(&form, false).unwrap_err(), [FieldError::new("key", "channels.error.key"), FieldError::new("models", "field.required")]);
+        assert_eq!(ChannelDraft::parse(&form, None).unwrap_err(), [FieldError::new("key", "channels.error.key"), FieldError::new("models", "field.required")]);
     }
 }

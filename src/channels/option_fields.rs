@@ -107,8 +107,11 @@ const NOT_TO_SET: [&str; 40] = [
     "num_predict",
 ];
 
-/// Reads every option. What does not belong to the kind is left out.
-pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]>, mistakes: &mut Mistakes) -> Option<Options> {
+/// Stands in the form for what is stored sealed. Left as it is, it keeps that.
+const HIDDEN: &str = "••••••";
+
+/// Reads every option. What does not belong to the kind is left out; of `stored` comes what the form hides.
+pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]>, stored: &Private, mistakes: &mut Mistakes) -> Option<Options> {
     let model_mapping = mistakes.take("model_mapping", mapping(&fields.model_mapping, models));
     let max_concurrency = mistakes.take("max_concurrency", optional(&fields.max_concurrency, concurrency));
     let connect_timeout = mistakes.take("connect_timeout", optional(&fields.connect_timeout, timeout));
@@ -120,8 +123,8 @@ pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]
     let costs = mistakes.take("costs", costs(&fields.costs));
     let probe_model = mistakes.take("probe_model", optional(&fields.probe_model, |text| fields::model_name(text).map(str::to_owned)));
     let probe_interval = mistakes.take("probe_interval", optional(&fields.probe_interval, |text| seconds(text, PROBE_MS, "channels.error.probe_interval")));
-    let extra_headers = mistakes.take("extra_headers", headers(&fields.extra_headers, kind));
-    let proxy_url = mistakes.take("proxy_url", optional(&fields.proxy_url, proxy));
+    let extra_headers = mistakes.take("extra_headers", headers(&fields.extra_headers, kind, &stored.extra_headers));
+    let proxy_url = mistakes.take("proxy_url", optional(&fields.proxy_url, |typed| proxy(typed, stored.proxy_url.as_deref())));
     Some(Options {
         responses: kind == Kind::OpenAi && fields::ticked(&fields.responses),
         messages: kind == Kind::OpenAi && fields::ticked(&fields.messages),
@@ -145,7 +148,7 @@ pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]
     })
 }
 
-/// The texts of the form for these options, by field.
+/// The texts of the form for these options, by field, without what is stored sealed.
 pub(super) fn texts(options: &Options) -> Vec<(&'static str, String)> {
     let tick = |on: bool| if on { "on".to_owned() } else { String::new() };
     let text = |value: Option<&dyn Display>| value.map(ToString::to_string).unwrap_or_default();
@@ -159,9 +162,9 @@ pub(super) fn texts(options: &Options) -> Vec<(&'static str, String)> {
         ("connect_timeout", in_seconds(options.connect_timeout)),
         ("first_byte_timeout", in_seconds(options.first_byte_timeout)),
         ("idle_timeout", in_seconds(options.idle_timeout)),
-        ("extra_headers", lines(&options.private.extra_headers, |(name, value)| format!("{name}: {value}"))),
+        ("extra_headers", lines(&options.private.extra_headers, |(name, _)| format!("{name}: {HIDDEN}"))),
         ("body_overrides", if options.body_overrides.is_empty() { String::new() } else { Value::Object(options.body_overrides.clone()).to_string() }),
-        ("proxy_url", options.private.proxy_url.clone().unwrap_or_default()),
+        ("proxy_url", options.private.proxy_url.as_deref().map(masked).unwrap_or_default()),
         ("azure_api_version", options.azure_api_version.clone().unwrap_or_default()),
         ("no_tools", tick(!can.tools)),
         ("no_vision", tick(!can.vision)),
@@ -172,6 +175,17 @@ pub(super) fn texts(options: &Options) -> Vec<(&'static str, String)> {
         ("probe_model", options.probe.model.clone().unwrap_or_default()),
         ("probe_interval", in_seconds(options.probe.interval)),
     ]
+}
+
+/// A proxy's address without its password; one without a password, which may be a token, without its user.
+fn masked(proxy: &str) -> String {
+    let Some((scheme, (user, host))) = proxy.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) else {
+        return proxy.to_owned();
+    };
+    match user.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:{HIDDEN}@{host}"),
+        None => format!("{scheme}://{HIDDEN}@{host}"),
+    }
 }
 
 fn lines<T>(entries: &[T], line: impl Fn(&T) -> String) -> String {
@@ -240,13 +254,14 @@ fn mapping(typed: &str, models: Option<&[String]>) -> Result<Vec<(String, Vec<St
 }
 
 /// `Name: value`.
-fn headers(typed: &str, kind: Kind) -> Result<Vec<(String, String)>, &'static str> {
+fn headers(typed: &str, kind: Kind, stored: &[(String, String)]) -> Result<Vec<(String, String)>, &'static str> {
     const WRONG: &str = "channels.error.extra_headers";
     let mut headers: Vec<(String, String)> = Vec::new();
     for line in entries(typed, MAX_HEADERS)? {
         let (name, value) = line.split_once(':').ok_or(WRONG)?;
         let name = HeaderName::try_from(name.trim()).map_err(|_| WRONG)?;
-        let value = value.trim();
+        let kept = || stored.iter().find(|(known, _)| known == name.as_str()).map(|(_, value)| value.as_str()).ok_or("channels.error.hidden");
+        let value = if value.contains(HIDDEN) { kept()? } else { value.trim() };
         if value.is_empty() || HeaderValue::try_from(value).is_err() || headers.iter().any(|(known, _)| known == name.as_str()) {
             return Err(WRONG);
         }
@@ -275,8 +290,15 @@ fn overrides(typed: &str) -> Result<Map<String, Value>, &'static str> {
     if overrides.iter().any(is_reserved) { Err("channels.error.reserved_field") } else { Ok(overrides) }
 }
 
-fn proxy(typed: &str) -> Result<String, &'static str> {
+fn proxy(typed: &str, stored: Option<&str>) -> Result<String, &'static str> {
     const WRONG: &str = "channels.error.proxy_url";
+    if let Some(stored) = stored.filter(|stored| masked(stored) == typed) {
+        return Ok(stored.to_owned());
+    }
+    // Another host does not get the password of the one that was stored.
+    if typed.contains(HIDDEN) {
+        return Err("channels.error.hidden");
+    }
     let url = Url::parse(typed).map_err(|_| WRONG)?;
     let plain = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     let known = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
@@ -318,8 +340,12 @@ mod tests {
     use crate::kernel::FieldError;
 
     fn read(kind: Kind, fields: &ChannelFields) -> Result<Options, Vec<FieldError>> {
+        edit(kind, fields, &Private::default())
+    }
+
+    fn edit(kind: Kind, fields: &ChannelFields, stored: &Private) -> Result<Options, Vec<FieldError>> {
         let mut mistakes = Mistakes::default();
-        let options = parse(fields, kind, Some(&["gpt-4o".to_owned(), "claude-*".to_owned()]), &mut mistakes);
+        let options = parse(fields, kind, Some(&["gpt-4o".to_owned(), "claude-*".to_owned()]), stored, &mut mistakes);
         mistakes.check().map(|()| options.unwrap())
     }
 
@@ -357,10 +383,37 @@ mod tests {
         assert_eq!(options.body_overrides["user"], Value::Null);
         let texts = texts(&options);
         let again = ChannelFields::from_lookup(|name| texts.iter().find(|(known, _)| *known == name).map(|(_, text)| text.clone()).unwrap_or_default());
-        assert_eq!(read(Kind::OpenAi, &again), Ok(options.clone()));
+        assert_eq!(edit(Kind::OpenAi, &again, &options.private), Ok(options.clone()));
         assert!(!format!("{options:?}").contains("me:secret"));
         let stored = serde_json::to_string(&options).unwrap();
         assert!(!stored.contains("secret") && !stored.contains("blue"), "what may be secret is not stored in clear: {stored}");
+    }
+
+    #[test]
+    fn what_is_sealed_is_not_shown_and_stays_unless_it_is_typed_again() {
+        let stored = read(Kind::OpenAi, &full()).unwrap().private;
+        let shown = texts(&Options { private: stored.clone(), ..Options::default() });
+        let shown = |name: &str| shown.iter().find(|(known, _)| *known == name).map(|(_, text)| text.clone()).unwrap();
+        assert_eq!(shown("extra_headers"), format!("x-team: {HIDDEN}\nhttp-referer: {HIDDEN}"));
+        assert_eq!(shown("proxy_url"), format!("socks5://me:{HIDDEN}@127.0.0.1:1080"));
+        let with = |headers: &str, proxy: &str| {
+            let fields = ChannelFields { extra_headers: headers.to_owned(), proxy_url: proxy.to_owned(), ..ChannelFields::default() };
+            edit(Kind::OpenAi, &fields, &stored).map(|options| options.private)
+        };
+        // One stays, one is typed anew, one is new.
+        let changed = with(&format!("X-Team: {HIDDEN}\nhttp-referer: https://new.example\nx-more: 1"), "").unwrap();
+        let expected = [("x-team", "blue: green"), ("http-referer", "https://new.example"), ("x-more", "1")];
+        assert_eq!((changed.extra_headers, changed.proxy_url), (expected.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(), None));
+        let wrong = |field| Err(vec![FieldError::new(field, "channels.error.hidden")]);
+        assert_eq!(with(&format!("x-other: {HIDDEN}"), ""), wrong("extra_headers"));
+        assert_eq!(with("", &format!("socks5://me:{HIDDEN}@evil.example:1080")), wrong("proxy_url"));
+        for (proxy, expected) in [
+            ("http://token@proxy.example:3128", format!("http://{HIDDEN}@proxy.example:3128")),
+            ("http://a:b:c@d@proxy.example", format!("http://a:{HIDDEN}@proxy.example")),
+            ("http://proxy.example:3128", "http://proxy.example:3128".to_owned()),
+        ] {
+            assert_eq!(masked(proxy), expected);
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(super) fn channel_drafts(base_url: &str, key: &str) -> impl Iterator<Item = 
             responses: if supply.responses { "on" } else { "" }.to_owned(),
             ..ChannelFields::default()
         };
-        ChannelDraft::parse(&fields, false)
+        ChannelDraft::parse(&fields, None)
     })
 }
 

@@ -23,7 +23,7 @@ fn fields(name: &str, models: &str) -> ChannelFields {
 }
 
 fn draft(fields: &ChannelFields) -> ChannelDraft {
-    ChannelDraft::parse(fields, true).expect("a right form")
+    ChannelDraft::parse(fields, Some(&channels::Private::default())).expect("a right form")
 }
 
 fn secret() -> AppSecret {
@@ -202,7 +202,8 @@ async fn options_are_kept_and_what_may_be_secret_is_sealed() {
         "enabled" => "on".into(),
         name => texts.iter().find(|(known, _)| *known == name).map(|(_, text)| text.clone()).unwrap_or_default(),
     });
-    channels::save(&test.db, &kit, &secret, Some(id), &draft(&again)).await.unwrap();
+    let unchanged = ChannelDraft::parse(&again, Some(&view.options.private)).unwrap();
+    channels::save(&test.db, &kit, &secret, Some(id), &unchanged).await.unwrap();
     snapshot.refresh(&test.db).await.unwrap();
     let after = &snapshot.candidates("a")[0];
     assert_eq!((&after.options, after.keys.len()), (&channel.options, 2), "an edit that changes nothing changes nothing");

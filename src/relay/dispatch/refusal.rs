@@ -46,11 +46,20 @@ pub(super) async fn refusal(call: &Call, channel: &Channel, way: &Permit, status
     Ok(Dispatched::Refused { status, body: body.to_string(), why })
 }
 
+/// Shorter values of a channel's own headers are words such as `true`, and no secrets.
+const SECRET_LEN: usize = 8;
+
+/// What of a channel's own headers may be a secret: each value, and each word of it, such as the token after `Bearer`.
+fn header_secrets(channel: &Channel) -> impl Iterator<Item = &str> {
+    let values = channel.options.private.extra_headers.iter().map(|(_, value)| value.as_str());
+    values.flat_map(|value| std::iter::once(value).chain(value.split_whitespace())).filter(|secret| secret.len() >= SECRET_LEN)
+}
+
 fn without_names(text: &str, channel: &Channel, way: &Permit, public: &str) -> String {
     let mut out: String = text.chars().take(2000).collect();
     let host = channel.base_url.host_str().unwrap_or_default();
     let keys = channel.keys.iter().map(|key| key.secret.reveal().as_str());
-    for name in keys.chain([channel.base_url.as_str(), host, channel.name.as_str()]) {
+    for name in keys.chain(header_secrets(channel)).chain([channel.base_url.as_str(), host, channel.name.as_str()]) {
         if name.len() > 3 {
             out = out.replace(name, "upstream");
         }

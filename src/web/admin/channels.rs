@@ -71,7 +71,7 @@ async fn save(site: &Site, Admin(Customer { page, user, session, .. }): Admin, c
 
 async fn store(site: &Site, channel: Option<&ChannelView>, form: &Form) -> Result<Result<Id, Vec<FieldError>>, Problem> {
     let fields = ChannelFields::from_lookup(|name| form.text(name).to_owned());
-    let draft = match ChannelDraft::parse(&fields, channel.is_some()) {
+    let draft = match ChannelDraft::parse(&fields, channel.map(|channel| &channel.options.private)) {
         Ok(draft) => draft,
         Err(mistakes) => return Ok(Err(mistakes)),
     };

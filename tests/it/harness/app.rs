@@ -114,7 +114,7 @@ impl TestApp {
 
     /// Adds a channel as a form says, or changes one.
     pub async fn channel_as(&self, id: Option<Id>, fields: &ChannelFields) -> Id {
-        let draft = ChannelDraft::parse(fields, id.is_some()).expect("a valid channel");
+        let draft = ChannelDraft::parse(fields, id.map(|_| channels::Private::default()).as_ref()).expect("a valid channel");
         let id = channels::save(&self.app.db, &self.app.kit, &self.app.secret, id, &draft).await.expect("the channel is saved");
         self.app.refresh().await.expect("the snapshots follow");
         id

@@ -3,7 +3,7 @@
 use super::wild::{DONE, Step, Wild, head, send, stream_head, usage, word};
 use super::{ask, ask_stream, error_of};
 use crate::harness::TestApp;
-use farebox::channels;
+use farebox::channels::{self, ChannelFields};
 use farebox::demo::upstream::{Options, Upstream};
 use farebox::kernel::{Id, Usd};
 use serde_json::json;
@@ -147,7 +147,7 @@ async fn a_request_that_the_upstream_refuses_is_told_as_it_is_and_no_other_chann
 #[tokio::test]
 async fn names_of_the_upstream_do_not_reach_the_customer() {
     let refuse = |body: String| vec![head("400 Bad Request", "application/json"), send(body)];
-    let message = "channel reseller-nine at http://127.0.0.1 says upstream-key-of-the-test is wrong";
+    let message = "channel reseller-nine at http://127.0.0.1 says upstream-key-of-the-test or token-of-the-proxy is wrong";
     let shop = TestApp::new().await;
     let customer = shop.customer(Usd::dollars(1)).await;
     let cases = [
@@ -161,11 +161,13 @@ async fn names_of_the_upstream_do_not_reach_the_customer() {
     for (n, (body, kept)) in cases.into_iter().enumerate() {
         let (wild, model) = (Wild::start(refuse(body.clone())).await, format!("demo-{n}"));
         shop.sell(&model, "1", "10").await;
-        let id = shop.channel("reseller-nine", &wild.base_url, &[&model], 0).await;
+        let headers = "x-proxy-auth: Bearer token-of-the-proxy\nx-team: blue".to_owned();
+        let fields = ChannelFields { extra_headers: headers, ..TestApp::channel_fields("reseller-nine", &wild.base_url, &[&model]) };
+        let id = shop.channel_as(None, &fields).await;
         let (status, error) = error_of(shop.chat(&customer.key, ask(&model, "Hello")).await).await;
         assert_eq!((status, &error["code"]), (400, &kept));
         let text = error.to_string();
-        assert!(["reseller-nine", "127.0.0.1", "upstream-key"].iter().all(|name| !text.contains(name)) && text.len() < 4000, "{text}");
+        assert!(["reseller-nine", "127.0.0.1", "upstream-key", "token-of"].iter().all(|name| !text.contains(name)) && text.len() < 4000, "{text}");
         assert_eq!(text.contains("is wrong"), !body.starts_with('<') && body.len() < 1000, "{text}");
         channels::delete(&shop.app.db, &shop.app.kit, id).await.unwrap(); // the next one has its name
     }

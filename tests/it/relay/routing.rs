@@ -119,7 +119,7 @@ async fn a_channel_that_is_switched_off_anywhere_gets_nothing_new_within_a_secon
     }
     let id = shop.app.channels.all()[0].id;
     let fields = ChannelFields { enabled: String::new(), ..TestApp::channel_fields("upstream", &shop.upstream.base_url(), &["demo-mini"]) };
-    let draft = ChannelDraft::parse(&fields, true).unwrap();
+    let draft = ChannelDraft::parse(&fields, Some(&farebox::channels::Private::default())).unwrap();
     // Saved, and no snapshot told: each node has to notice by itself, as of a change that another node has made.
     channels::save(&shop.app.db, &shop.app.kit, &shop.app.secret, Some(id), &draft).await.unwrap();
     let saved = Instant::now();
