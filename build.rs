@@ -4,7 +4,7 @@
 #[path = "src/tokens/table.rs"]
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 use tiktoken_rs::CoreBPE;
 
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn write(vocabulary: &CoreBPE, file: &PathBuf) -> io::Result<()> {
+fn write(vocabulary: &CoreBPE, file: &Path) -> io::Result<()> {
     // The special tokens, which no text is cut into, come behind the others, after a gap or without one.
     let special: Vec<u32> = vocabulary.special_tokens().iter().flat_map(|token| vocabulary.encode_with_special_tokens(token)).collect();
     let tokens: Vec<Vec<u8>> = (0u32..).take_while(|rank| !special.contains(rank)).map_while(|rank| vocabulary.decode_bytes(&[rank]).ok()).collect();
