@@ -21,6 +21,8 @@ CHAT = [
     ("anthropic", {"store": True}, "store"),
     ("gemini", {"web_search_options": {}}, "web_search_options"),
     ("gemini", {"logit_bias": {"50256": -100}}, "logit_bias"),
+    ("anthropic", {"prediction": {"type": "content", "content": "x"}}, "prediction"),
+    ("anthropic", {"messages": [{"role": "system", "content": "Be brief."}] + SOUND}, "messages[1].content[0]"),
 ]
 RESPONSES = [
     (kind, {field: value}, field)
@@ -30,6 +32,8 @@ RESPONSES = [
     ("openai", {"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, "tools"),
     ("gemini", {"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type"),
     ("anthropic", {"top_logprobs": 3}, "top_logprobs"),
+    ("anthropic", {"tools": [{"type": "function", "name": "f", "parameters": {}, "strict": False}, {"type": "web_search"}]}, "tools[1].type"),
+    ("gemini", {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]}, "input[0].content[0]"),
 ]
 MESSAGES = [
     (kind, more, field)
@@ -37,6 +41,7 @@ MESSAGES = [
     for more, field in [
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
         ({"container": "container_1"}, "container"),
+        ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, "context_management.edits[0].type"),
         ({"mcp_servers": [{"type": "url", "name": "m", "url": "https://mcp.example"}]}, "mcp_servers"),
     ]
 ]
@@ -49,6 +54,7 @@ GEMINI = [
         ({"response_modalities": ["AUDIO"]}, "responseModalities"),
         ({"tools": [types.Tool(google_search=types.GoogleSearch())]}, "tools[0]"),
         ({"response_logprobs": True}, "responseLogprobs"),
+        ({"safety_settings": [types.SafetySetting(category="HARM_CATEGORY_HARASSMENT", threshold="BLOCK_LOW_AND_ABOVE")]}, "safetySettings[0].threshold"),
     ]
 ]
 

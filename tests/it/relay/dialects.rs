@@ -10,7 +10,7 @@ use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
 const KINDS: [&str; 4] = ["openai", "anthropic", "gemini", "azure-openai"];
-const CALLERS: [&str; 4] = ["chat", "responses", "messages", "gemini"];
+pub(super) const CALLERS: [&str; 4] = ["chat", "responses", "messages", "gemini"];
 
 /// A shop with a channel of each kind, each for a model of its name.
 async fn shop() -> TestApp {
@@ -26,7 +26,7 @@ async fn shop() -> TestApp {
 
 impl TestApp {
     /// A question in a caller's dialect.
-    fn question(&self, caller: &str, customer: &Customer, model: &str, text: &str, stream: bool) -> RequestBuilder {
+    pub(super) fn question(&self, caller: &str, customer: &Customer, model: &str, text: &str, stream: bool) -> RequestBuilder {
         let post = |path: &str, body: Value| self.http.post(self.at(path)).json(&body);
         let turns = json!([{"role": "user", "content": text}]);
         match caller {
@@ -57,7 +57,7 @@ fn joined(value: &Value, pointer: &str) -> String {
 }
 
 /// The words of an answer in a caller's dialect.
-fn said(caller: &str, stream: bool, text: &str) -> String {
+pub(super) fn said(caller: &str, stream: bool, text: &str) -> String {
     if stream {
         return match caller {
             "chat" => words(text),
@@ -80,7 +80,7 @@ fn said(caller: &str, stream: bool, text: &str) -> String {
 }
 
 /// Whether a stream ends as its dialect ends a complete one.
-fn is_complete(caller: &str, text: &str) -> bool {
+pub(super) fn is_complete(caller: &str, text: &str) -> bool {
     match caller {
         "chat" => text.ends_with("data: [DONE]\n\n"),
         "responses" => text.contains("event: response.completed\n"),
