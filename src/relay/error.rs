@@ -291,3 +291,25 @@ impl ApiError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anthropics_clients_hear_of_each_case_in_their_words() {
+        for (error, kind) in [
+            (ApiError::upstream_timeout(), "api_error"),
+            (ApiError::upstream_failed(), "api_error"),
+            (ApiError::no_channel("m"), "overloaded_error"),
+            (ApiError::insufficient_balance("$0", "https://shop"), "billing_error"),
+            (ApiError::too_large(1), "request_too_large"),
+            (ApiError::unknown_model("m"), "not_found_error"),
+            (ApiError::invalid_key(), "authentication_error"),
+            (ApiError::rate_limited("wait", 1), "rate_limit_error"),
+        ] {
+            let body: serde_json::Value = serde_json::from_str(&error.to_json(Tongue::Anthropic, "r")).unwrap();
+            assert_eq!((&body["error"]["type"], &body["request_id"]), (&json!(kind), &json!("r")));
+        }
+    }
+}
