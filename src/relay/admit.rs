@@ -11,18 +11,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Lets a call through, or says why not: the key may call this model, and no limit of the key or of its owner is reached.
+/// Lets a call through, or says why not: a limit of the key or of its owner is reached.
 ///
-/// To be called after the key was authenticated (which checks the address, [`check_address`]) and the model's name read, and before money is held. `tokens` is what the
+/// To be called after the key was authenticated, its address and the model checked ([`check_address`], [`check_model`]), and before money is held. `tokens` is what the
 /// request will probably use, input and output together. Keep the permit until the request has ended, then call [`Permit::finish`] with the tokens that it used; put
-/// [`headers`] on the answer. A permit that is dropped gives everything back but the request itself.
+/// [`headers`] on the answer. A permit that is dropped gives everything back but the request itself: so a request that comes to nothing counts as well.
 ///
 /// # Errors
-/// 403 `model_not_allowed`, 429 `rate_limit_exceeded` with the headers of the limits and with when to try again.
-pub(super) async fn admit(relay: &Relay, key: &Entry, model: &str, tokens: u64, tongue: Tongue) -> Result<Permit, ApiError> {
-    if !key.may_use(model) {
-        return Err(ApiError::model_not_allowed(model));
-    }
+/// 429 `rate_limit_exceeded` with the headers of the limits and with when to try again.
+pub(super) async fn admit(relay: &Relay, key: &Entry, tokens: u64, tongue: Tongue) -> Result<Permit, ApiError> {
     let of_user = key.user_allowance(&relay.settings.now().allowance).rules;
     let scopes = [
         Scope { id: ScopeId { whose: Whose::Key, id: key.key_id }, rules: key.rules() },
@@ -32,6 +29,14 @@ pub(super) async fn admit(relay: &Relay, key: &Entry, model: &str, tokens: u64, 
         let headers = headers(tongue, &exceeded.rates, relay.kit.clock.now_ms());
         ApiError::rate_limited(message(&exceeded), exceeded.retry_after_ms).with_headers(headers)
     })
+}
+
+/// Whether the key may call this model.
+///
+/// # Errors
+/// 403 `model_not_allowed`.
+pub(super) fn check_model(key: &Entry, model: &str) -> Result<(), ApiError> {
+    if key.may_use(model) { Ok(()) } else { Err(ApiError::model_not_allowed(model)) }
 }
 
 /// Whether the key may be called from this address.

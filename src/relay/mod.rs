@@ -24,6 +24,7 @@ mod flow;
 pub mod models;
 mod operation;
 mod pipeline;
+mod refused;
 mod rename;
 pub mod report;
 pub mod reports;
@@ -115,6 +116,7 @@ pub struct Inner {
     pub cache: cache::ResponseCache,
     /// Whose turn it is to have tokens counted for nothing.
     counting: tokio::sync::Semaphore,
+    turned_away: refused::TurnedAway,
 }
 
 impl Deref for Relay {
@@ -135,7 +137,7 @@ impl Relay {
     /// A relay of these parts.
     pub fn new(parts: RelayParts) -> Self {
         let cache = cache::ResponseCache::new(parts.config.response_cache);
-        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1) }))
+        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1), turned_away: refused::TurnedAway::default() }))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::bound::{Fit, Size};
 use super::cache::{CacheKey, Kept, Question};
-use super::charge::{Call, CallParts, Charge, Ending, Used, operation_word};
+use super::charge::{Call, CallParts, Charge, Ending, Used};
 use super::dispatch::{self, Dispatched, Whole};
 use super::envelope::Envelope;
 use super::error::ApiError;
 use super::operation::{Operation, Tongue};
+use super::refused::Blank;
 use super::route::{Attempt, Route};
 use super::stream::StreamBody;
 use super::{COST, Relay, admit, auth, body, report, whole, with_request_id};
@@ -16,7 +17,7 @@ use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::keys::Entry;
 use crate::ledger::{Hold, HoldRequest, LedgerError, Period, Whose};
 use crate::limits::Permit;
-use crate::usage::{Detail, Memo, Outcome, Record};
+use crate::usage::{Memo, Outcome};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -47,16 +48,21 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
     let key = auth::authenticate(relay, tongue, &parts)?;
     let blank = Blank { relay, id, key: &key, operation: address.operation, started_ms };
     if let Err(error) = admit::check_address(&key, admit::address_of(relay, &parts)) {
-        return Err(blank.refuse("", false, error).await);
+        return Err(blank.turn_away("", false, error).await);
     }
-    let body = body::read(&parts.headers, incoming, relay.config.body_limit).await?;
+    let body = match body::read(&parts.headers, incoming, relay.config.body_limit).await {
+        Ok(body) => body,
+        // It broke off: nobody is there to be told, and nothing was asked for.
+        Err(error) if error.status == StatusCode::BAD_REQUEST => return Err(error),
+        Err(error) => return Err(blank.refuse("", false, error).await),
+    };
     let content_type = header_text(&parts.headers, header::CONTENT_TYPE);
     let envelope = match Envelope::read(address.operation, address.gemini, content_type, &body) {
         Ok(envelope) => envelope,
         Err(error) => return Err(blank.refuse("", false, error).await),
     };
     let (model, streamed) = (envelope.model.clone(), envelope.stream);
-    match prepare(relay, envelope, started_ms) {
+    match prepare(relay, &key, envelope, started_ms) {
         Ok((model, envelope, price, prices)) => {
             let size = Size::of(&envelope, &body, model.max_output_tokens);
             if let Some(error) = too_long(&model, &size) {
@@ -82,39 +88,6 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
             relayed(relay, Arc::new(call), &model, &key, &parts.headers).await
         }
         Err(error) => Err(blank.refuse(&model, streamed, error).await),
-    }
-}
-
-/// What is known of a request before its call.
-struct Blank<'a> {
-    relay: &'a Relay,
-    id: Id,
-    key: &'a Entry,
-    operation: Operation,
-    started_ms: i64,
-}
-
-impl Blank<'_> {
-    /// A request that comes to nothing leaves a row too.
-    async fn refuse(&self, model: &str, streamed: bool, error: ApiError) -> ApiError {
-        let record = Record {
-            id: self.id,
-            user: self.key.user_id,
-            key: self.key.key_id,
-            channel: None,
-            model: model.to_owned(),
-            streamed,
-            status: error.status.as_u16(),
-            outcome: Outcome::Refused,
-            usage: Usage::default(),
-            counted: false,
-            ttft_ms: None,
-            duration_ms: (self.relay.kit.clock.now_ms() - self.started_ms).max(0),
-            error: Some(error.code.map_or_else(|| first_of(&error.message), str::to_owned)),
-            detail: Detail { operation: operation_word(self.operation), ..Detail::default() },
-        };
-        let _ = self.relay.meter.note(record).await;
-        error
     }
 }
 
@@ -172,7 +145,7 @@ async fn again(relay: &Relay, call: &Arc<Call>, key: &Entry, permit: Permit, kep
         Ok(hold) => hold,
         Err(error) => {
             let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
-            return Err(blank.refuse(&call.envelope.model, call.envelope.stream, error).await);
+            return Err(blank.leave(&call.envelope.model, call.envelope.stream, error).await);
         }
     };
     let charge = Charge::new(relay.clone(), Arc::clone(call), hold, permit);
@@ -188,19 +161,20 @@ async fn again(relay: &Relay, call: &Arc<Call>, key: &Entry, permit: Permit, kep
     Ok(response)
 }
 
-fn prepare(relay: &Relay, envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Id, Prices), ApiError> {
+fn prepare(relay: &Relay, key: &Entry, envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Id, Prices), ApiError> {
     let name = &envelope.model;
     let model = relay.catalog.get(name).filter(|model| model.enabled).ok_or_else(|| ApiError::unknown_model(name))?;
     let (price, prices) = model.price_at(now).map(|(id, prices)| (id, prices.clone())).ok_or_else(|| ApiError::unpriced_model(name))?;
+    admit::check_model(key, name)?;
     Ok((model, envelope, price, prices))
 }
 
 async fn relayed(relay: &Relay, call: Arc<Call>, model: &Model, key: &Entry, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let permit = match admit::admit(relay, key, &call.envelope.model, call.size.tokens_estimate(), call.tongue()).await {
+    let permit = match admit::admit(relay, key, call.size.tokens_estimate(), call.tongue()).await {
         Ok(permit) => permit,
         Err(error) => {
             let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
-            return Err(blank.refuse(&call.envelope.model, call.envelope.stream, error).await);
+            return Err(blank.turn_away(&call.envelope.model, call.envelope.stream, error).await);
         }
     };
     let limits = admit::headers(call.tongue(), &permit.rates(), call.started_ms);
@@ -220,7 +194,7 @@ async fn admitted(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, h
         return again(relay, call, key, permit, &kept, cost).await;
     }
     let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
-    let refuse = |error| blank.refuse(&call.envelope.model, call.envelope.stream, error);
+    let refuse = |error| blank.leave(&call.envelope.model, call.envelope.stream, error);
     let (route, first) = match dispatch::plan(relay, call, headers) {
         Ok(way) => way,
         Err(error) => return Err(refuse(error).await),

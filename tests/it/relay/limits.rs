@@ -157,6 +157,61 @@ async fn a_request_that_failed_gives_its_tokens_back() {
 }
 
 #[tokio::test]
+async fn requests_that_are_wrong_in_themselves_are_limited_like_others() {
+    for shop in shops().await {
+        let customer = shop.customer(Usd::dollars(1)).await;
+        let bad: [(&str, u16); 4] = [
+            ("{", 400),
+            (r#"{"model":"nowhere","messages":[{"role":"user","content":"Hi"}]}"#, 404),
+            (r#"{"model":"demo-mini","messages":[{"role":"user","content":"Hi"}]}"#, 403),
+            ("", 400),
+        ];
+        shop.sell("demo-mini", "1", "10").await;
+        let key = shop.limited_key(customer.user.id, &[("rpd", "4"), ("models", "demo-chat\nnowhere")]).await;
+        let send = async |body: &str| {
+            let request = shop.http.post(shop.at("/v1/chat/completions")).bearer_auth(&key).header("content-type", "application/json");
+            request.body(body.to_owned()).send().await.unwrap()
+        };
+        for (turn, (body, status)) in bad.into_iter().enumerate() {
+            let answer = send(body).await;
+            assert_eq!((answer.status().as_u16(), number(&answer, "x-ratelimit-remaining-requests")), (status, 3 - turn as u64), "{body}");
+        }
+        for (body, _) in bad {
+            assert_eq!(told(send(body).await).await, (429, "rate_limit_error".to_owned(), json!("rate_limit_exceeded")), "{body}");
+        }
+        assert_eq!(shop.chat(&key, ask("demo-chat", "Hello")).await.status(), 429);
+        let rows = shop.requests(customer.user.id).await;
+        let of = |status: u16| rows.iter().filter(|row| row.status == i64::from(status) && row.outcome == "refused").count();
+        assert_eq!((of(400), of(404), of(403), of(429), rows.len()), (2, 1, 1, 5, 9));
+        shop.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_goes_on_when_nothing_is_let_in_does_not_fill_the_table() {
+    for shop in shops().await {
+        let customer = shop.customer(Usd::dollars(1)).await;
+        let full = shop.limited_key(customer.user.id, &[("rpd", "1")]).await;
+        assert_eq!(shop.chat(&full, ask("demo-chat", "Hello")).await.status(), 200);
+        for _ in 0..100 {
+            assert_eq!(shop.chat(&full, ask("demo-chat", "Hello")).await.status(), 429);
+        }
+        // Thirty in a minute, and a test may see two of them.
+        let rows = shop.requests(customer.user.id).await.len();
+        assert!((31..=61).contains(&rows), "{rows}");
+        // A thief far away uses up nothing of what the owner is allowed.
+        let other = shop.customer(Usd::dollars(1)).await;
+        let key = shop.limited_key(other.user.id, &[("rpd", "1"), ("addresses", "203.0.113.0/24")]).await;
+        for _ in 0..100 {
+            assert_eq!(shop.chat(&key, ask("demo-chat", "Hello")).await.status(), 403);
+        }
+        let rows = shop.requests(other.user.id).await.len();
+        assert!((30..=60).contains(&rows), "{rows}");
+        shop.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_a_failure_tells_of_the_limits_that_it_counted_in() {
     for shop in shops().await {
         shop.sell("demo-down", "1", "10").await;
