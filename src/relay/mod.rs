@@ -32,6 +32,7 @@ pub mod route;
 pub mod scan;
 mod stream;
 pub mod token_usage;
+mod watch;
 mod whole;
 
 pub use error::ApiError;
@@ -117,6 +118,7 @@ pub struct Inner {
     /// Whose turn it is to have tokens counted for nothing.
     counting: tokio::sync::Semaphore,
     turned_away: refused::TurnedAway,
+    watch: Arc<watch::Watch>,
 }
 
 impl Deref for Relay {
@@ -137,7 +139,8 @@ impl Relay {
     /// A relay of these parts.
     pub fn new(parts: RelayParts) -> Self {
         let cache = cache::ResponseCache::new(parts.config.response_cache);
-        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1), turned_away: refused::TurnedAway::default() }))
+        let (turned_away, watch) = Default::default();
+        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1), turned_away, watch }))
     }
 }
 

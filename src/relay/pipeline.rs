@@ -294,8 +294,9 @@ async fn run(mut charge: Charge, mut route: Route, first: Attempt, cap: Option<u
     match dispatch::dispatch(&mut charge, &mut route, first, cap).await {
         Dispatched::Whole(whole) => deliver(charge, whole).await,
         Dispatched::Stream { response, first, flow } => {
-            let array = charge.call.array;
-            Ok(streamed(StreamBody::new(charge, response, first, flow), array))
+            let (array, relay) = (charge.call.array, charge.relay().clone());
+            let body = StreamBody::new(charge, response, first, flow);
+            Ok(streamed(Body::new(relay.watch.over(body, relay.config.idle_timeout)), array))
         }
         Dispatched::Refused { status, body, why } => {
             let ending = Ending {
@@ -420,8 +421,8 @@ fn plain(status: StatusCode, content_type: &str, body: Body) -> Response<Body> {
     response
 }
 
-fn streamed(body: StreamBody, array: bool) -> Response<Body> {
-    let mut response = Response::new(Body::new(body));
+fn streamed(body: Body, array: bool) -> Response<Body> {
+    let mut response = Response::new(body);
     let kind = if array { "application/json" } else { "text/event-stream; charset=utf-8" };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

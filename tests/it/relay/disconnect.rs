@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
+use tokio::io::AsyncWriteExt;
 use tower::ServiceExt;
 
 #[tokio::test]
@@ -164,5 +165,44 @@ async fn many_clients_that_leave_at_any_moment_leave_clean_books() {
     let rows = shop.requests(customer.user.id).await;
     assert!(rows.len() <= sent + 1);
     assert_eq!(shop.spent(&customer, Usd::dollars(1)).await, rows.iter().map(|row| row.cost).sum());
+    shop.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_keeps_nothing() {
+    // The time that an upstream may be silent is also how long a client may take nothing.
+    let shop = TestApp::with(&[("UPSTREAM_IDLE_TIMEOUT_MS", "400")]).await;
+    shop.stock(&["demo-chat"]).await;
+    let customer = shop.customer(Usd::dollars(20)).await;
+    let key = shop.limited_key(customer.user.id, &[("concurrency", "1")]).await;
+    // Over HTTP/2 without a window: the connection is well and answers pings, and the stream never goes on.
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().http2_initial_stream_window_size(0).build().unwrap();
+    let question = "[[tokens=50]] Hello";
+    let answer = client.post(shop.at("/v1/chat/completions")).bearer_auth(&key).json(&ask_stream("demo-chat", question)).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
+    assert_eq!(shop.chat(&key, ask("demo-chat", "Hello")).await.status(), 429, "its place is taken");
+    shop.until("it is settled", || async { shop.open_holds().await == 0 }).await;
+    assert_eq!(shop.chat(&key, ask("demo-chat", "Hello")).await.status(), 200, "its place is free");
+    let rows = shop.requests(customer.user.id).await;
+    let row = rows.iter().find(|row| row.streamed && row.status == 200).unwrap();
+    assert_eq!((row.outcome.as_str(), row.input_tokens), ("client_gone", input_tokens(question)));
+    shop.upstream.log().wait_idle().await.unwrap();
+    drop(answer);
+
+    // Over HTTP/1, until every buffer on the way is full.
+    let stream = tokio::net::TcpSocket::new_v4().unwrap();
+    stream.set_recv_buffer_size(4096).unwrap();
+    let mut stream = stream.connect(shop.url.trim_start_matches("http://").parse().unwrap()).await.unwrap();
+    let mut body = ask_stream("demo-chat", "[[tokens=200000]] Hello");
+    body["max_tokens"] = serde_json::json!(200_000);
+    let body = body.to_string();
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: shop\r\nauthorization: Bearer {key}\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    shop.until("it has begun", || async { shop.open_holds().await == 1 }).await;
+    shop.until("it is settled", || async { shop.open_holds().await == 0 }).await;
+    let row = shop.requests(customer.user.id).await.remove(0);
+    assert!((row.outcome.as_str(), row.streamed, row.output_tokens > 0) == ("client_gone", true, true), "{row:?}");
+    assert!(row.output_tokens < 200_000, "{row:?}");
+    drop(stream);
     shop.finish().await;
 }
