@@ -64,6 +64,12 @@ impl Size {
         }
     }
 
+    /// The output tokens that the caller asked for, of each choice.
+    pub fn asked_output(&self) -> u64 {
+        let asked = self.output_cap.unwrap_or(0);
+        self.model_cap.map_or(asked, |limit| asked.min(limit))
+    }
+
     /// The output tokens that each choice can have.
     fn cap(&self) -> u64 {
         match (self.output_cap, self.model_cap) {

@@ -57,9 +57,11 @@ impl ApiError {
         Self { code: Some("unsupported_parameter"), ..Self::invalid_field(&unfit.field, unfit.message) }
     }
 
-    /// The input is longer than the model's context.
+    /// The input, and the output that was asked for, are longer than the model's context.
     pub fn context_exceeded(limit: u64) -> Self {
-        let message = format!("This model reads {limit} tokens at most, and the request has more. Send a shorter conversation.");
+        let message = format!(
+            "This model has room for {limit} tokens, input and output together, and the request needs more. Send a shorter conversation or ask for less output."
+        );
         Self { code: Some("context_length_exceeded"), ..Self::invalid_field("messages", message) }
     }
 

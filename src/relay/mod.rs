@@ -117,6 +117,8 @@ pub struct Inner {
     pub cache: cache::ResponseCache,
     /// Whose turn it is to have tokens counted for nothing.
     counting: tokio::sync::Semaphore,
+    /// Whose turn it is to have them counted before anybody has paid: with a full house, others wait.
+    measuring: tokio::sync::Semaphore,
     turned_away: refused::TurnedAway,
     watch: Arc<watch::Watch>,
 }
@@ -140,7 +142,7 @@ impl Relay {
     pub fn new(parts: RelayParts) -> Self {
         let cache = cache::ResponseCache::new(parts.config.response_cache);
         let (turned_away, watch) = Default::default();
-        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1), turned_away, watch }))
+        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1), measuring: tokio::sync::Semaphore::new(2), turned_away, watch }))
     }
 }
 

@@ -65,9 +65,6 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
     match prepare(relay, &key, envelope, started_ms) {
         Ok((model, envelope, price, prices)) => {
             let size = Size::of(&envelope, &body, model.max_output_tokens);
-            if let Some(error) = too_long(&model, &size) {
-                return Err(blank.refuse(&model.name, streamed, error).await);
-            }
             let betas = betas(address.operation, &parts.headers);
             let cache_key = model.caching.as_ref().and_then(|caching| cache_key(&key, &model, caching, &envelope, &body, &betas, address.array));
             let call = Call::from(CallParts {
@@ -102,14 +99,6 @@ fn betas(operation: Operation, headers: &HeaderMap) -> Vec<(HeaderName, HeaderVa
 
 pub(super) fn header_text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// A request whose text alone is longer than the model's context: no upstream needs to be asked.
-fn too_long(model: &Model, size: &Size) -> Option<ApiError> {
-    // Five bytes for a token are more than any text has on average, so this refuses only what is surely too long.
-    let tokens = size.bytes as u64 / 5;
-    let limit = model.context_length.filter(|limit| tokens > *limit)?;
-    Some(ApiError::context_exceeded(limit))
 }
 
 fn cache_key(
@@ -195,7 +184,7 @@ async fn admitted(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, h
     }
     let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
     let refuse = |error| blank.leave(&call.envelope.model, call.envelope.stream, error);
-    let (route, first) = match dispatch::plan(relay, call, headers) {
+    let (route, first) = match dispatch::plan(relay, call, model.context_length, headers).await {
         Ok(way) => way,
         Err(error) => return Err(refuse(error).await),
     };

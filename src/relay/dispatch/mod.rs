@@ -4,6 +4,7 @@
 mod ask;
 mod prepare;
 mod refusal;
+mod room;
 mod translated;
 
 pub(super) use translated::Translated;
@@ -73,16 +74,21 @@ impl Miss {
     }
 }
 
-/// The way of a request, and its first attempt.
+/// The way of a request, and its first attempt. `context` is what the model itself has room for.
 ///
 /// # Errors
-/// When there is nobody to ask.
-pub(super) fn plan(relay: &Relay, call: &Call, headers: &HeaderMap) -> Result<(Route, Attempt), ApiError> {
+/// When there is nobody to ask, or nobody needs to be: the request is longer than the model's context.
+pub(super) async fn plan(relay: &Relay, call: &Arc<Call>, context: Option<u64>, headers: &HeaderMap) -> Result<(Route, Attempt), ApiError> {
     let candidates = relay.channels.candidates(&call.envelope.model);
+    let room = candidates.iter().filter_map(|channel| channel.options.capabilities.context_length).chain(context);
+    let tokens = room::needed(relay, call, room.clone().min(), room.max()).await;
+    if let Some(limit) = context.filter(|limit| tokens > *limit) {
+        return Err(ApiError::context_exceeded(limit));
+    }
     // Who is alone needs to be told nothing.
     let is_choice = candidates.len() > 1 || candidates.iter().any(|channel| channel.keys.len() > 1);
     let affinity = if is_choice { call.affinity(headers) } else { None };
-    let mut route = Route::new(candidates, &call.envelope.model, call.needs(), affinity, &relay.kit.random);
+    let mut route = Route::new(candidates, &call.envelope.model, call.needs(tokens), affinity, &relay.kit.random);
     match route.next_attempt() {
         Some(attempt) => Ok((route, attempt)),
         None => Err(unserved(relay, &route, &call.envelope.model)),

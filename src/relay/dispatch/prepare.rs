@@ -2,7 +2,6 @@
 
 use crate::channels::{Channel, Kind, Target as Door};
 use crate::relay::charge::Call;
-use crate::relay::count;
 use crate::relay::dialect::canonical::Unfit;
 use crate::relay::dialect::{self, Dialect, Target, embed};
 use crate::relay::envelope::{Edits, Envelope};
@@ -104,8 +103,8 @@ fn translate<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>, from: Dial
 }
 
 impl Call {
-    /// What the request asks of a channel.
-    pub(in crate::relay) fn needs(&self) -> Needs {
+    /// What the request asks of a channel, with the tokens that it needs at least.
+    pub(in crate::relay) fn needs(&self, tokens: u64) -> Needs {
         let envelope = &self.envelope;
         let targets: &'static [Door<'static>] = match envelope.operation {
             Operation::Generate(dialect) => route::chat(dialect),
@@ -121,14 +120,13 @@ impl Call {
             Operation::GeminiEmbed => &[Door::Gemini("embedContent"), Door::OpenAi("embeddings")],
             Operation::GeminiEmbedBatch => &[Door::Gemini("batchEmbedContents"), Door::OpenAi("embeddings")],
         };
-        let input_tokens = count::estimate(self.size.bytes);
         Needs {
             targets,
             tools: envelope.needs.tools,
             vision: envelope.needs.vision,
             json_schema: envelope.needs.json_schema,
             streaming: envelope.stream,
-            input_tokens,
+            tokens,
         }
     }
 }

@@ -192,6 +192,14 @@ impl Envelope {
         }
     }
 
+    /// The texts that a model surely reads: as [`Envelope::texts`], but tools without the names and signs around their words, and no seals, which some providers drop.
+    pub fn letters<'b>(&'b self, body: &'b [u8]) -> Vec<Cow<'b, str>> {
+        match &self.spans.form {
+            Some(form) => form.texts().map(Cow::Borrowed).collect(),
+            None => self.spans.texts.iter().chain(&self.spans.definitions).flat_map(|range| texts::letters(&body[range.clone()])).collect(),
+        }
+    }
+
     /// The same request, when it stands this far inside a body.
     fn moved_by(mut self, offset: usize) -> Self {
         let moved = |range: &mut Range<usize>| *range = range.start + offset..range.end + offset;

@@ -9,25 +9,55 @@ const MEDIA: [&[u8]; 5] = [b"\"image_url\"", b"\"input_audio\"", b"\"file\"", b"
 /// Fields that say what a part is, or carry an address or encoded bytes: their tokens do not come from their letters.
 const NOT_TEXT: [&str; 7] = ["type", "url", "image_url", "video_url", "audio_url", "data", "file_data"];
 
+/// The same, and what a provider may drop or never show its model: seals of thoughts, numbers of calls, roles.
+const NOT_READ: [&str; 18] = [
+    "type",
+    "url",
+    "image_url",
+    "video_url",
+    "audio_url",
+    "data",
+    "file_data",
+    "role",
+    "id",
+    "call_id",
+    "tool_call_id",
+    "tool_use_id",
+    "signature",
+    "thoughtSignature",
+    "thought_signature",
+    "encrypted_content",
+    "thinking",
+    "reasoning_content",
+];
+
 /// Every string of a JSON text. Of a repeated field every value counts, since upstreams disagree on which one they read; what is nested deeper than a
 /// parser goes counts as it is written.
 pub(in crate::relay) fn strings(json: &[u8]) -> Vec<Cow<'_, str>> {
+    strings_but(json, &NOT_TEXT).unwrap_or_else(|| vec![String::from_utf8_lossy(json)])
+}
+
+/// Of a JSON text the strings that a model surely reads; of what is nested deeper than a parser goes, none.
+pub(super) fn letters(json: &[u8]) -> Vec<Cow<'_, str>> {
+    strings_but(json, &NOT_READ).unwrap_or_default()
+}
+
+fn strings_but<'b>(json: &'b [u8], skipped: &'static [&'static str]) -> Option<Vec<Cow<'b, str>>> {
     let mut out = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    if (Strings { out: &mut out, is_text: true }).deserialize(&mut deserializer).is_err() {
-        return vec![String::from_utf8_lossy(json)];
-    }
-    out
+    (Strings { out: &mut out, is_text: true, skipped }).deserialize(&mut deserializer).ok()?;
+    Some(out)
 }
 
 struct Strings<'o, 'de> {
     out: &'o mut Vec<Cow<'de, str>>,
     is_text: bool,
+    skipped: &'static [&'static str],
 }
 
 impl<'o, 'de> Strings<'o, 'de> {
     fn inner(&mut self, is_text: bool) -> Strings<'_, 'de> {
-        Strings { out: self.out, is_text }
+        Strings { out: self.out, is_text, skipped: self.skipped }
     }
 
     fn take(&mut self, text: Cow<'de, str>) {
@@ -79,7 +109,8 @@ impl<'de> Visitor<'de> for Strings<'_, 'de> {
     }
     fn visit_map<M: MapAccess<'de>>(mut self, mut fields: M) -> Result<(), M::Error> {
         while let Some(key) = fields.next_key::<Cow<'de, str>>()? {
-            fields.next_value_seed(self.inner(!NOT_TEXT.contains(&key.as_ref())))?;
+            let is_text = !self.skipped.contains(&key.as_ref());
+            fields.next_value_seed(self.inner(is_text))?;
         }
         Ok(())
     }

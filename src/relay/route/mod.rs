@@ -31,8 +31,8 @@ pub struct Needs {
     pub json_schema: bool,
     /// The answer is a stream.
     pub streaming: bool,
-    /// Tokens of input that it has at least: a channel with less room is left out.
-    pub input_tokens: u64,
+    /// Tokens that it needs at least, those of the output that its caller asked for among them: a channel with less room is left out.
+    pub tokens: u64,
 }
 
 /// Every form of a chat, the caller's own first.
@@ -62,7 +62,7 @@ pub enum Skip {
     JsonSchema,
     /// It does not stream.
     Streaming,
-    /// The input is too long for it.
+    /// The input, with the output that was asked for, is too long for it.
     Context,
     /// It, or the model on it, is out of use.
     Open,
@@ -296,7 +296,7 @@ fn suits(channel: &Channel, needs: &Needs) -> Result<Target<'static>, Skip> {
         (needs.vision && !can.vision, Skip::Vision),
         (needs.json_schema && !can.json_schema, Skip::JsonSchema),
         (needs.streaming && !can.streaming, Skip::Streaming),
-        (can.context_length.is_some_and(|most| needs.input_tokens > most), Skip::Context),
+        (can.context_length.is_some_and(|most| needs.tokens > most), Skip::Context),
     ];
     if let Some((_, why)) = lacks.into_iter().find(|(lacks, _)| *lacks) {
         return Err(why);

@@ -9,7 +9,7 @@ use serde_json::json;
 const EMBEDDINGS: &[Target<'static>] = &[Target::OpenAi("embeddings")];
 
 fn needs() -> Needs {
-    Needs { targets: chat(Dialect::Chat), tools: false, vision: false, json_schema: false, streaming: false, input_tokens: 10 }
+    Needs { targets: chat(Dialect::Chat), tools: false, vision: false, json_schema: false, streaming: false, tokens: 10 }
 }
 
 fn open(samples: impl IntoIterator<Item = Sample>) -> Arc<[Arc<Channel>]> {
@@ -102,7 +102,7 @@ fn what_a_request_needs_decides_who_may_be_asked() {
         let mut route = route(&open([channel(1).options(options.clone())]), all, None);
         assert!(route.next_attempt().is_none());
         assert_eq!((route.unserved(), route.decision().passed()), (Unserved::Incapable(why), &[Passed(Id(1), why.word().into())][..]));
-        let plain = super::tests::route(&open([channel(1).options(options)]), Needs { input_tokens: 9, ..needs() }, None).next_attempt();
+        let plain = super::tests::route(&open([channel(1).options(options)]), Needs { tokens: 9, ..needs() }, None).next_attempt();
         assert!(plain.is_some(), "{why:?} does not matter to a request without");
     }
     let candidates = open([channel(1).kind(Kind::Gemini), channel(2)]);

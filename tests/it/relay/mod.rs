@@ -16,6 +16,7 @@ mod limits;
 mod nonsense;
 mod permissions;
 mod prices;
+mod room;
 mod routing;
 mod rush;
 mod shutdown;
