@@ -6,6 +6,7 @@
 mod background;
 mod heartbeat;
 mod lock;
+mod patient;
 mod serve;
 
 pub use lock::LockError;

@@ -1,5 +1,6 @@
 //! The listener: accepts, serves, and goes down without losing a request.
 
+use super::patient::Patient;
 use super::{App, Running, Started};
 use crate::router;
 use axum::extract::ConnectInfo;
@@ -48,7 +49,8 @@ impl Server {
         let address = listener.local_addr()?;
         let (stop_accepting, abort) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
-        let accepting = tokio::spawn(accept(listener, router::build(app.clone()), stop_accepting.clone(), abort.clone(), connections.clone()));
+        let door = Door { router: router::build(app.clone()), abort: abort.clone(), patience: app.config.upstream.idle };
+        let accepting = tokio::spawn(accept(listener, door, stop_accepting.clone(), connections.clone()));
         Ok(Self { app, address, accepting, stop_accepting, abort, connections, running })
     }
 
@@ -70,7 +72,15 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, router: axum::Router, stop: CancellationToken, abort: CancellationToken, tasks: TaskTracker) -> GracefulShutdown {
+/// What every connection is served with.
+struct Door {
+    router: axum::Router,
+    abort: CancellationToken,
+    /// How long a client may take nothing of what is sent to it.
+    patience: Duration,
+}
+
+async fn accept(listener: TcpListener, door: Door, stop: CancellationToken, tasks: TaskTracker) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -89,7 +99,7 @@ async fn accept(listener: TcpListener, router: axum::Router, stop: CancellationT
                 continue;
             }
         };
-        tasks.spawn(serve_connection(&server, &connections, stream, peer, &router, abort.clone()));
+        tasks.spawn(serve_connection(&server, &connections, stream, peer, &door));
     }
 }
 
@@ -98,12 +108,11 @@ fn serve_connection(
     connections: &GracefulShutdown,
     stream: TcpStream,
     peer: SocketAddr,
-    router: &axum::Router,
-    abort: CancellationToken,
+    door: &Door,
 ) -> impl Future<Output = ()> + Send + use<> {
     // Otherwise every event of a stream waits for the client's acknowledgement of the last one: 40 ms.
     let _ = stream.set_nodelay(true);
-    let router = router.clone();
+    let (router, abort, stream) = (door.router.clone(), door.abort.clone(), Patient::new(stream, door.patience));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request)
