@@ -132,6 +132,11 @@ fn above(own: Price, relative: Price, in_tier: Price) -> Price {
     if own == relative { in_tier } else { own.max(in_tier) }
 }
 
+/// Sound in tokens, where nobody says how many.
+fn sound_tokens(ms: u64) -> u64 {
+    ms.saturating_mul(TOKENS_PER_SECOND).div_ceil(1000)
+}
+
 fn twice(price: Price) -> Price {
     Price(price.0.saturating_mul(2))
 }
@@ -248,6 +253,20 @@ impl Prices {
         tokens.saturating_add(self.other(usage, &rates, is_measured))
     }
 
+    /// A request that nobody measured, with the tokens of what has no price of its own: of sound heard and spoken, of pictures made. `spoken_ms` is how long
+    /// the sound is that was made.
+    #[must_use]
+    pub fn in_tokens(&self, usage: Usage, spoken_ms: u64) -> Usage {
+        let rare = self.rare.as_deref().unwrap_or(&NO_RARE);
+        let or = |told: u64, price: Option<Price>, pieces: u64| if told > 0 || price.is_some() { told } else { pieces };
+        Usage {
+            audio_input: or(usage.audio_input, rare.audio_minute, sound_tokens(usage.audio_ms)),
+            audio_output: or(usage.audio_output, rare.characters, sound_tokens(spoken_ms)),
+            image_output: or(usage.image_output, rare.image, usage.images.saturating_mul(TOKENS_PER_IMAGE)),
+            ..usage
+        }
+    }
+
     /// The rates of a request with so much input.
     fn rates(&self, all_input: u64) -> Rates {
         let Some(rare) = &self.rare else { return Rates::short(self, &NO_RARE) };
@@ -264,15 +283,19 @@ impl Prices {
             None if is_measured => 0,
             None => parts(in_tokens, rate, TOKEN),
         };
-        let sound = usage.audio_ms.saturating_mul(TOKENS_PER_SECOND).div_ceil(1000);
         [
             piece(usage.characters, rare.characters, TOKEN, usage.characters, rates.input),
-            piece(usage.audio_ms, rare.audio_minute, MILLISECOND, sound, rates.audio_input),
+            piece(usage.audio_ms, rare.audio_minute, MILLISECOND, sound_tokens(usage.audio_ms), rates.audio_input),
             piece(usage.images, rare.image, PARTS, usage.images.saturating_mul(TOKENS_PER_IMAGE), rates.image_output),
             piece(usage.searches, rare.search, PARTS, usage.searches.saturating_mul(TOKENS_PER_SEARCH), rates.input),
         ]
         .into_iter()
         .fold(0, i128::saturating_add)
+    }
+
+    /// Whether a search has a price, be it nothing.
+    pub fn sells_searches(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.search.is_some())
     }
 
     fn per_request(&self) -> i128 {
@@ -311,10 +334,32 @@ impl Prices {
         reached.fold(short, |worst, tier| worst.max(short.long(tier))).dearest()
     }
 
+    /// The dearest of what an answer may be, where it has a price of its own: words always, and sound or pictures where `sound` or `pictures` say so.
+    pub fn dearest_answer(&self, sound: bool, pictures: bool) -> Answer {
+        let rare = self.rare.as_deref().unwrap_or(&NO_RARE);
+        let (sound, pictures) = (rare.audio_output.filter(|_| sound), rare.image_output.filter(|_| pictures));
+        match (sound, pictures) {
+            (None, None) => Answer::Text,
+            (sound, pictures) if sound >= pictures => Answer::Sound,
+            _ => Answer::Pictures,
+        }
+    }
+
     /// The most that a token of input can cost, wherever the upstream finds or puts it for five minutes, and however long the input is.
     pub fn dearest_input(&self) -> Price {
         self.worst_rates(u64::MAX).input
     }
+}
+
+/// What an answer may be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Words, said or thought.
+    Text,
+    /// Sound.
+    Sound,
+    /// Pictures.
+    Pictures,
 }
 
 fn dearest_output(rates: &Rates, most: &Usage) -> Price {

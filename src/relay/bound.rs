@@ -1,7 +1,9 @@
 //! How much a request may cost before it has run, and what a short balance makes of it. Pure.
 
-use super::count;
+use super::count::{self, Media};
 use super::envelope::{Envelope, Wanted};
+use super::operation::Operation;
+use crate::kernel::pricing::Answer;
 use crate::kernel::{Prices, Usage, Usd};
 
 /// What an answer may have when neither the caller nor the model sets a limit.
@@ -21,13 +23,28 @@ const HEARD_PER_SECOND: u64 = 10;
 /// What a transcription may have beside the words that were spoken.
 const HEARD_BESIDE: u64 = 512;
 
+/// What a tool of the provider's usually brings at most with each use, in tokens: the pages of a search, a document.
+const FETCHED: u64 = 10_000;
+
 /// What is known of a request before it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// Bytes of what the model reads: a token never has less than one.
     pub bytes: usize,
-    /// The most tokens that its pictures, sounds and files can have.
+    /// The most tokens that its pictures, sounds and files can have, and what tools of the provider's bring.
     pub media_tokens: u64,
+    /// Those of them that are of sounds.
+    pub sound_tokens: u64,
+    /// Those of them that are of pictures.
+    pub picture_tokens: u64,
+    /// The answer may be spoken.
+    pub spoken: bool,
+    /// It is an answer of a model, which may be one that paints.
+    pub is_answer: bool,
+    /// There are pictures in it, or files, or something to look up that may be either.
+    pub pictures: bool,
+    /// The upstream will read what is not in the request.
+    pub unseen: bool,
     /// The caller's cap for each choice.
     pub output_cap: Option<u64>,
     /// The model's own limit.
@@ -45,16 +62,26 @@ pub struct Size {
 impl Size {
     /// Of a request with this body, for a model with this limit.
     pub fn of(envelope: &Envelope, body: &[u8], model_cap: Option<u64>) -> Self {
-        let (bytes, media_tokens) = match envelope.form() {
-            Some(form) => (body.len().saturating_sub(form.file_bytes()), envelope.media_parts.saturating_mul(count::largest_image(&envelope.model))),
+        let (bytes, media) = match envelope.form() {
+            Some(form) => (body.len().saturating_sub(form.file_bytes()), Vec::new()),
             None => {
                 let bound = count::input_bound(body);
-                (bound.text_bytes, bound.media.iter().fold(0, |sum: u64, media| sum.saturating_add(media.most(&envelope.model))))
+                (bound.text_bytes, bound.media)
             }
+        };
+        let of_form = envelope.pictures.saturating_mul(count::largest_image(&envelope.model));
+        let sum = |first: u64, of: fn(&Media) -> bool| {
+            media.iter().filter(|media| of(media)).fold(first, |sum, media| sum.saturating_add(media.most(&envelope.model)))
         };
         Self {
             bytes,
-            media_tokens,
+            media_tokens: sum(of_form.saturating_add(envelope.fetches.saturating_mul(FETCHED)), |_| true),
+            sound_tokens: sum(0, |media| matches!(media, Media::Sound { .. })),
+            picture_tokens: sum(of_form, |media| matches!(media, Media::Image { .. })),
+            spoken: envelope.spoken,
+            is_answer: matches!(envelope.operation, Operation::Generate(_)),
+            pictures: envelope.pictures > 0 || media.iter().any(|media| !matches!(media, Media::Sound { .. })),
+            unseen: envelope.fetches > 0 || media.contains(&Media::Remote),
             output_cap: envelope.output_cap,
             model_cap: model_cap.filter(|_| envelope.output_cap != Some(0)),
             choices: envelope.choices,
@@ -79,6 +106,11 @@ impl Size {
         }
     }
 
+    /// The cap for each choice that has to be sent in the place of the caller's: the model's, where that is lower.
+    pub fn lowered_cap(&self) -> Option<u64> {
+        self.model_cap.filter(|limit| self.output_cap.is_some_and(|asked| asked > *limit))
+    }
+
     /// The fewest output tokens for each choice that are worth a call.
     fn floor(&self) -> u64 {
         self.cap().min(FLOOR)
@@ -89,36 +121,44 @@ impl Size {
         self.output(self.cap())
     }
 
-    /// The output tokens at which a stream is cut: where the upstream has lost its measure of the cap that it was sent, or, when there was none to send,
-    /// where the cost reaches what is held.
+    /// The output tokens at which a stream is cut: where the upstream has lost its measure of the cap that it was sent, or, when the caller sent none,
+    /// where the cost reaches what is held. What the model gives at most by itself is held for, and may come.
     pub fn output_limit(&self, prices: &Prices, held: Option<Usd>) -> u64 {
-        let is_known = self.output_cap.is_some() || self.model_cap.is_some();
-        if is_known {
+        if self.output_cap.is_some() {
             return self.output(self.cap());
         }
-        let covered = held.and_then(|held| prices.affordable_output(held, &self.most(count::estimate(self.bytes), 0)));
-        covered.unwrap_or(u64::MAX).clamp(self.output(self.floor()), self.output(MOST_OUTPUT))
+        let covered = held.and_then(|held| prices.affordable_output(held, &self.most(prices, count::estimate(self.bytes), 0)));
+        covered.unwrap_or(u64::MAX).clamp(self.output(self.model_cap.unwrap_or(0).max(self.floor())), self.output(self.model_cap.unwrap_or(0).max(MOST_OUTPUT)))
     }
 
     fn output(&self, per_choice: u64) -> u64 {
         per_choice.saturating_mul(self.choices)
     }
 
-    /// The most that is used when the input has `input` tokens and the answer `output`.
-    fn most(&self, input: u64, output: u64) -> Usage {
+    /// The most that is used when the text of the input has `input` tokens and the answer `output`: media beside it, each in its kind.
+    fn most(&self, prices: &Prices, input: u64, output: u64) -> Usage {
+        let input = input.saturating_add(self.media_tokens.saturating_sub(self.sound_tokens));
         let audio_seconds = self.wanted.audio_bytes / BYTES_PER_SECOND + u64::from(self.wanted.audio_bytes > 0);
         let heard = if audio_seconds > 0 { audio_seconds.saturating_mul(HEARD_PER_SECOND).saturating_add(HEARD_BESIDE) } else { 0 };
-        let (input, cache_write_1h) = if self.hour { (0, input) } else { (input, 0) };
+        let (input, cache_write_1h, pictures) = if self.hour { (0, input, 0) } else { (input.saturating_sub(self.picture_tokens), 0, self.picture_tokens) };
+        let output = output.saturating_add(heard);
+        let (output, spoken, painted) = match prices.dearest_answer(self.is_answer && self.spoken, self.is_answer) {
+            Answer::Text => (output, 0, 0),
+            // At least one, to be named: what a balance affords is asked with none.
+            Answer::Sound => (0, output.max(1), 0),
+            Answer::Pictures => (0, 0, output.max(1)),
+        };
         Usage {
             input,
             cache_write_1h,
-            output: output.saturating_add(heard),
-            audio_input: audio_seconds.saturating_mul(crate::kernel::pricing::TOKENS_PER_SECOND),
+            output,
+            image_input: pictures,
+            audio_input: self.sound_tokens.saturating_add(audio_seconds.saturating_mul(crate::kernel::pricing::TOKENS_PER_SECOND)),
             audio_ms: audio_seconds.saturating_mul(1_000),
             images: self.wanted.images,
-            image_output: self.wanted.images.saturating_mul(IMAGE_OUTPUT),
+            image_output: painted.saturating_add(self.wanted.images.saturating_mul(IMAGE_OUTPUT)),
             characters: self.wanted.characters,
-            audio_output: self.wanted.characters.saturating_mul(SPEECH_OUTPUT),
+            audio_output: spoken.saturating_add(self.wanted.characters.saturating_mul(SPEECH_OUTPUT)),
             searches: self.searches,
             ..Usage::default()
         }
@@ -126,8 +166,7 @@ impl Size {
 
     /// The worst case, from the bytes alone: cheap to know, and more than the request can cost.
     pub fn worst_case(&self, prices: &Prices) -> Usd {
-        let input = (self.bytes as u64).saturating_add(self.media_tokens);
-        prices.ceiling(&self.most(input, self.output_cap()))
+        prices.ceiling(&self.most(prices, self.bytes as u64, self.output_cap()))
     }
 
     /// Less than this on the balance, and there is no use in looking closer.
@@ -145,13 +184,13 @@ impl Size {
         count::estimate(self.bytes).saturating_add(self.output_cap.map_or(0, |cap| self.output(cap)).min(self.output_cap()))
     }
 
-    /// Given `held` of the money and the counted `input` tokens: whether the request can go as it is, with less output, or
+    /// Given `held` of the money and the counted `input` tokens of text: whether the request can go as it is, with less output, or
     /// not at all.
     pub fn fit(&self, prices: &Prices, held: Usd, input: u64) -> Fit {
-        if prices.ceiling(&self.most(input, self.output_cap())) <= held {
+        if prices.ceiling(&self.most(prices, input, self.output_cap())) <= held {
             return Fit::AsAsked;
         }
-        let Some(affordable) = prices.affordable_output(held, &self.most(input, 0)) else { return Fit::TooLittle };
+        let Some(affordable) = prices.affordable_output(held, &self.most(prices, input, 0)) else { return Fit::TooLittle };
         let each = affordable / self.choices.max(1);
         if self.cap() == 0 || each < self.floor() { Fit::TooLittle } else { Fit::Lowered(each.min(self.cap())) }
     }
@@ -177,7 +216,22 @@ mod tests {
         Prices { input: Price(1_000_000_000), output: Price(10_000_000_000), cached_input: Price(500_000_000), cache_write: Price(1_250_000_000), rare: None };
 
     fn size() -> Size {
-        Size { bytes: 1000, media_tokens: 0, output_cap: Some(1000), model_cap: None, choices: 1, searches: 0, hour: false, wanted: Wanted::default() }
+        Size {
+            bytes: 1000,
+            media_tokens: 0,
+            sound_tokens: 0,
+            picture_tokens: 0,
+            spoken: false,
+            is_answer: true,
+            pictures: false,
+            unseen: false,
+            output_cap: Some(1000),
+            model_cap: None,
+            choices: 1,
+            searches: 0,
+            hour: false,
+            wanted: Wanted::default(),
+        }
     }
 
     #[test]
@@ -204,9 +258,28 @@ mod tests {
     }
 
     #[test]
+    fn media_and_answers_are_held_for_in_their_own_kinds() {
+        use crate::kernel::pricing::Rare;
+        let rare = Rare { audio_input: Some(Price(40_000_000_000)), audio_output: Some(Price(80_000_000_000)), ..Rare::default() };
+        let prices = PRICES.with(rare);
+        let heard = Size { media_tokens: 100, sound_tokens: 100, ..size() };
+        assert_eq!(heard.worst_case(&prices), Usd(1_250_000 + 100 * 40_000 + 10_000_000));
+        let spoken = Size { spoken: true, ..size() };
+        assert_eq!(spoken.worst_case(&prices), Usd(1_250_000 + 80_000_000));
+        assert_eq!(spoken.fit(&prices, Usd(100 * 1250 + 50 * 80_000), 100), Fit::Lowered(50));
+        assert_eq!(spoken.worst_case(&PRICES), size().worst_case(&PRICES), "a model without such a price");
+        let painter = PRICES.with(Rare { image_input: Some(Price(2_000_000_000)), image_output: Some(Price(30_000_000_000)), ..Rare::default() });
+        let seen = Size { media_tokens: 100, picture_tokens: 100, ..size() };
+        assert_eq!(seen.worst_case(&painter), Usd(1_250_000 + 100 * 2_000 + 30_000_000));
+    }
+
+    #[test]
     fn an_answer_without_a_limit_is_cut_where_the_hold_ends() {
         assert_eq!(Size { choices: 2, ..size() }.output_limit(&PRICES, None), 2000);
-        assert_eq!(Size { output_cap: None, model_cap: Some(10), ..size() }.output_limit(&PRICES, None), 10);
+        let by_model = Size { output_cap: None, model_cap: Some(5_000), ..size() };
+        assert!(by_model.output_limit(&PRICES, Some(by_model.worst_case(&PRICES))) >= 5_000, "a model may give all that it has");
+        let both = |asked| Size { output_cap: Some(asked), model_cap: Some(500), ..size() };
+        assert_eq!((both(800).lowered_cap(), both(800).output_limit(&PRICES, None), both(500).lowered_cap()), (Some(500), 500, None));
         let unlimited = Size { output_cap: None, ..size() };
         let held = unlimited.worst_case(&PRICES);
         let limit = unlimited.output_limit(&PRICES, Some(held));

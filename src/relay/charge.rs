@@ -21,6 +21,9 @@ use bytes::Bytes;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
+/// Bytes of text that are spoken in a second, slowly: some two words of English, four signs of Chinese.
+const SPOKEN_PER_SECOND: u64 = 12;
+
 /// What does not change while a request runs.
 pub(super) struct Call {
     pub(super) id: Id,
@@ -100,9 +103,15 @@ impl Call {
         count_input(&self.envelope, &self.body, Care::AtMost)
     }
 
-    /// The same with every picture and file at the most that it can count.
-    pub(super) fn count_input_at_most(&self) -> u64 {
-        count_texts(&self.envelope, &self.body, Care::AtMost).saturating_add(self.size.media_tokens)
+    /// How long its text takes to say, in milliseconds.
+    fn spoken_ms(&self) -> u64 {
+        let bytes: usize = self.envelope.texts(&self.body).0.iter().map(|text| text.len()).sum();
+        (bytes as u64).saturating_mul(1_000) / SPOKEN_PER_SECOND
+    }
+
+    /// The input tokens of its text alone, counted.
+    pub(super) fn count_text(&self) -> u64 {
+        count_texts(&self.envelope, &self.body, Care::AtMost)
     }
 }
 
@@ -110,16 +119,16 @@ impl Call {
 pub(super) fn count_input(envelope: &Envelope, body: &[u8], care: Care) -> u64 {
     let usual = |media: &Media| media.usual(&envelope.model);
     let media = match envelope.form() {
-        Some(_) => envelope.media_parts.saturating_mul(count::PER_MEDIA_PART),
+        Some(_) => envelope.pictures.saturating_mul(count::PER_MEDIA_PART),
         None => count::input_bound(body).media.iter().map(usual).fold(0, u64::saturating_add),
     };
     count_texts(envelope, body, care).saturating_add(media)
 }
 
 fn count_texts(envelope: &Envelope, body: &[u8], care: Care) -> u64 {
-    let texts = envelope.texts(body);
+    let (texts, tokens) = envelope.texts(body);
     let turns = if matches!(envelope.operation, Operation::Generate(_)) { envelope.turns } else { 0 };
-    count::input(&envelope.model, care, texts.iter().map(AsRef::as_ref), turns, 0)
+    count::input(&envelope.model, care, texts.iter().map(AsRef::as_ref), turns, 0).saturating_add(tokens)
 }
 
 /// What a request used.
@@ -134,6 +143,8 @@ pub(super) enum Used {
         text: String,
         /// What the upstream did report.
         told: Usage,
+        /// How long the sound is that was made, when its bytes tell.
+        spoken_ms: Option<u64>,
     },
     /// Nothing now: it was kept from an identical request.
     Again {
@@ -175,10 +186,12 @@ pub(super) struct Charge {
     /// Who was tried, and why.
     pub(super) decision: Decision,
     pub(super) first_byte_ms: Option<i64>,
-    /// The most output tokens that the upstream was asked for, all choices together.
+    /// The most output tokens that the upstream was asked for, all choices together, or that are held for where no cap was sent.
     pub(super) output_cap: u64,
     /// Under which the answer may be kept: none when it will be shorter than what was asked for.
     pub(super) cache_key: Option<CacheKey>,
+    /// The upstream was told a cap.
+    pub(super) is_capped: bool,
     /// An upstream was asked: from here on at least the input is charged when the client leaves.
     pub(super) dispatched: bool,
     settled: bool,
@@ -189,7 +202,8 @@ impl Charge {
     pub(super) fn new(relay: Relay, call: Arc<Call>, hold: Option<Hold>, permit: Permit) -> Self {
         let output_cap = call.size.output_limit(&call.prices, hold.as_ref().map(|hold| hold.amount));
         let (serving, way, decision, cache_key) = (None, None, Decision::default(), call.cache_key);
-        Self { relay, call, hold, serving, way, permit, decision, first_byte_ms: None, output_cap, cache_key, dispatched: false, settled: false }
+        let is_capped = call.size.output_cap.is_some();
+        Self { relay, call, hold, serving, way, permit, decision, first_byte_ms: None, output_cap, is_capped, cache_key, dispatched: false, settled: false }
     }
 
     /// The relay that serves it.
@@ -240,7 +254,7 @@ impl Drop for Charge {
         if self.settled {
             return;
         }
-        let used = if self.dispatched { Used::Delivered { text: String::new(), told: Usage::default() } } else { Used::Nothing };
+        let used = if self.dispatched { Used::Delivered { text: String::new(), told: Usage::default(), spoken_ms: None } } else { Used::Nothing };
         self.abandon(Ending { outcome: Outcome::ClientGone, status: 499, used, error: None });
     }
 }
@@ -276,8 +290,8 @@ impl Settlement {
         let (usage, counted, cost) = match ending.used {
             Used::Nothing => (Usage::default(), false, Usd::ZERO),
             Used::Reported(usage) => (usage, false, prices.charge(&usage)),
-            Used::Delivered { text, told } => {
-                let usage = count_delivered(Arc::clone(call), text, told).await;
+            Used::Delivered { text, told, spoken_ms } => {
+                let usage = count_delivered(Arc::clone(call), text, told, spoken_ms).await;
                 // The price of a request is for an answer.
                 let cost = if self.first_byte_ms.is_some() { prices.charge(&usage) } else { prices.cost(usage) };
                 (usage, true, cost)
@@ -341,7 +355,9 @@ fn upstream_cost(channel: &Channel, model: &str, usage: Usage) -> Option<Usd> {
 }
 
 /// Counts a request here, beside what was told. Off the async threads: a long conversation takes milliseconds.
-async fn count_delivered(call: Arc<Call>, delivered: String, told: Usage) -> Usage {
+async fn count_delivered(call: Arc<Call>, delivered: String, told: Usage, spoken_ms: Option<u64>) -> Usage {
+    let prices = call.prices.clone();
+    let spoken_ms = if told.characters > 0 { spoken_ms.unwrap_or_else(|| call.spoken_ms()) } else { 0 };
     // Should the tokenizer fail, an estimate is charged: an answer that was delivered is not free.
     let estimate = (count::estimate(call.body.len()), count::estimate(delivered.len()));
     let count = move || {
@@ -355,5 +371,5 @@ async fn count_delivered(call: Arc<Call>, delivered: String, told: Usage) -> Usa
     let input = if told.all_input() > 0 { told.input } else { input };
     // What the upstream said it thought is inside what it made, or was never said.
     let output = output.saturating_sub(told.reasoning).max(told.output);
-    Usage { input, output, ..told }
+    prices.in_tokens(Usage { input, output, ..told }, spoken_ms)
 }

@@ -91,33 +91,56 @@ impl Flow {
         }
     }
 
-    /// How long the text is that the client got, in bytes; of a stream that passes untouched, what is known of it.
+    /// How many pictures the client got inside the answer.
+    pub(super) fn pictures(&self) -> u64 {
+        match self {
+            Flow::Pass(pass) => pass.delivered.pictures,
+            Flow::Translation(translation) => translation.pictures,
+        }
+    }
+
+    /// How long the text is that the client got, in bytes; of a stream that passes untouched, at most.
     pub(super) fn text_len(&self) -> usize {
         match self {
-            Flow::Pass(pass) => pass.delivered.text.len(),
+            Flow::Pass(pass) => pass.delivered.text_len(),
             Flow::Translation(translation) => translation.text.len(),
         }
     }
 
-    /// The tokens of the text that the client got.
-    pub(super) fn count_text(&mut self, model: &str) -> u64 {
+    fn text(&mut self) -> &mut String {
         match self {
             Flow::Pass(pass) => {
                 pass.delivered.reduce();
-                count::text(model, &pass.delivered.text)
+                &mut pass.delivered.text
             }
-            Flow::Translation(translation) => count::text(model, &translation.text),
+            Flow::Translation(translation) => &mut translation.text,
+        }
+    }
+
+    /// The tokens of the text that the client got, from a place where one was counted before, and where that text ends.
+    pub(super) fn count_text(&mut self, model: &str, from: usize) -> (u64, usize) {
+        let text = self.text();
+        (text.get(from..).map_or(0, |text| count::text(model, text)), text.len())
+    }
+
+    /// The text that goes out with the end of the stream.
+    pub(super) fn kept_text(&self) -> String {
+        match self {
+            Flow::Pass(pass) => pass.kept_text(),
+            // Nothing of it waits but its end.
+            Flow::Translation(_) => String::new(),
+        }
+    }
+
+    /// The client gets what was kept back, which has this text.
+    pub(super) fn add_kept(&mut self, text: &str) {
+        if let Flow::Pass(pass) = self {
+            pass.add_kept(text);
         }
     }
 
     /// The text that the client got.
     pub(super) fn take_text(&mut self) -> String {
-        match self {
-            Flow::Pass(pass) => {
-                pass.delivered.reduce();
-                std::mem::take(&mut pass.delivered.text)
-            }
-            Flow::Translation(translation) => std::mem::take(&mut translation.text),
-        }
+        std::mem::take(self.text())
     }
 }

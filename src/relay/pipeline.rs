@@ -10,7 +10,7 @@ use super::operation::{Operation, Tongue};
 use super::refused::Blank;
 use super::route::{Attempt, Route};
 use super::stream::StreamBody;
-use super::{COST, Relay, admit, auth, body, report, whole, with_request_id};
+use super::{COST, Relay, admit, auth, body, count, report, whole, with_request_id};
 use crate::catalog::{Caching, Model};
 use crate::failpoint;
 use crate::kernel::{Id, Prices, Usage, Usd};
@@ -150,11 +150,15 @@ async fn again(relay: &Relay, call: &Arc<Call>, key: &Entry, permit: Permit, kep
     Ok(response)
 }
 
-fn prepare(relay: &Relay, key: &Entry, envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Id, Prices), ApiError> {
+fn prepare(relay: &Relay, key: &Entry, mut envelope: Envelope, now: i64) -> Result<(Arc<Model>, Envelope, Id, Prices), ApiError> {
     let name = &envelope.model;
     let model = relay.catalog.get(name).filter(|model| model.enabled).ok_or_else(|| ApiError::unknown_model(name))?;
     let (price, prices) = model.price_at(now).map(|(id, prices)| (id, prices.clone())).ok_or_else(|| ApiError::unpriced_model(name))?;
     admit::check_model(key, name)?;
+    // What has no price here is refused where it would be done, so it is neither held for nor charged.
+    if matches!(envelope.operation, Operation::Generate(_)) && !prices.sells_searches() {
+        envelope.searches = 0;
+    }
     Ok((model, envelope, price, prices))
 }
 
@@ -232,13 +236,14 @@ async fn fit_balance(relay: &Relay, call: &Arc<Call>, hold: Hold, permit: Permit
     let (held, shortage) = (hold.amount, hold.short_of_budget);
     let mut charge = Charge::new(relay.clone(), Arc::clone(call), Some(hold), permit);
     let counted = Arc::clone(call);
-    let input = tokio::task::spawn_blocking(move || counted.count_input_at_most()).await.map_err(|_| ApiError::internal())?;
+    let input = tokio::task::spawn_blocking(move || counted.count_text()).await.map_err(|_| ApiError::internal())?;
     match call.size.fit(&call.prices, held, input) {
         Fit::AsAsked => Ok((charge, None)),
         Fit::Lowered(cap) => {
             charge.output_cap = cap.saturating_mul(call.envelope.choices);
             // The next who asks may have the money for all of it.
             charge.cache_key = None;
+            charge.is_capped = true;
             Ok((charge, Some(cap)))
         }
         Fit::TooLittle => {
@@ -310,19 +315,17 @@ impl Call {
     /// What a report of the upstream's is held against.
     pub(super) fn report_bound(&self, output_cap: u64) -> report::Bound {
         let is_text = matches!(self.envelope.operation, Operation::Generate(_) | Operation::Completions);
-        // A picture, a sound or a file may be more than its bytes tell.
-        let input = (is_text && self.envelope.media_parts == 0).then_some(self.size.bytes as u64);
+        let input = (is_text && !self.size.unseen).then_some((self.size.bytes as u64).saturating_add(self.size.media_tokens));
         report::Bound { input, output: is_text.then_some(output_cap) }
     }
 
     /// What the request itself tells of the usage, for upstreams that tell nothing.
     pub(super) fn known_usage(&self) -> Usage {
         let wanted = self.envelope.wanted;
-        // A file without a report: as much sound as four thousand bytes a second are, which is more than in most files.
         Usage {
             images: wanted.images,
             characters: wanted.characters,
-            audio_ms: wanted.audio_bytes / 4,
+            audio_ms: wanted.audio_ms.unwrap_or(wanted.audio_bytes.saturating_mul(1000) / count::USUAL_BYTES_PER_SECOND),
             searches: self.envelope.searches.min(1),
             ..Usage::default()
         }
@@ -335,14 +338,21 @@ impl Call {
         if is_text || self.prices.cost(reported) > Usd::ZERO {
             return reported;
         }
+        self.known_beside(reported, 0)
+    }
+
+    /// What was told, and what the request itself says of the kinds that nobody told. `pictures` were found in an answer of words.
+    pub(super) fn known_beside(&self, told: Usage, pictures: u64) -> Usage {
         let known = self.known_usage();
         let or = |told: u64, asked: u64| if told > 0 { told } else { asked };
+        // The tokens of a picture that were told are the picture.
+        let made = if told.image_output > 0 { known.images } else { known.images.max(pictures) };
         Usage {
-            images: or(reported.images, known.images),
-            characters: or(reported.characters, known.characters),
-            audio_ms: or(reported.audio_ms, known.audio_ms),
-            searches: or(reported.searches, known.searches),
-            ..reported
+            images: or(told.images, made),
+            characters: or(told.characters, known.characters),
+            audio_ms: or(told.audio_ms, known.audio_ms),
+            searches: or(told.searches, known.searches),
+            ..told
         }
     }
 }
@@ -354,7 +364,11 @@ async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiErro
     let bound = call.report_bound(charge.output_cap);
     let used = match whole.usage {
         report::UsageReport::Usage(usage) if report::plausible(&usage, bound) => Used::Reported(call.by_the_piece(usage)),
-        _ => Used::Delivered { text: whole.text(operation), told: call.known_usage() },
+        _ => {
+            let (text, pictures) = whole.text(operation);
+            let spoken_ms = if operation == Operation::Speech { count::sound_ms(&whole.body) } else { None };
+            Used::Delivered { text, told: call.known_beside(Usage::default(), pictures), spoken_ms }
+        }
     };
     let is_reported = matches!(used, Used::Reported(_));
     let (relay, cache_key) = (charge.relay().clone(), charge.cache_key);
@@ -377,11 +391,11 @@ async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiErro
 }
 
 impl Whole {
-    /// The text of the answer, for counting.
-    fn text(&self, operation: Operation) -> String {
+    /// The text of the answer, for counting, and how many pictures are in it.
+    fn text(&self, operation: Operation) -> (String, u64) {
         match &self.translated {
             Some(translated) => translated.text(),
-            None => whole::text(operation, self.is_json, &self.body),
+            None => (whole::text(operation, self.is_json, &self.body), super::scan::pictures(super::scan::Wire::of(operation), &self.body)),
         }
     }
 

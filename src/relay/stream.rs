@@ -29,10 +29,19 @@ use tokio::time::{Instant, Sleep};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How many events or tokens over the cap are forgiven: tokenizers differ, and some events carry no text.
 const CAP_GRACE: u64 = 64;
+/// Pieces of an upstream's stream are taken in parts of this size at most, so that no more than this of it passes a cap unseen.
+const PIECE: usize = 16 * 1024;
+/// Why a stream is cut.
+const TOO_MUCH: &str = "it gave more output than was asked for";
 /// The longest answer, in bytes of text: more than any model gives, and would be memory without bound.
 const MAX_TEXT: usize = 64 * 1024 * 1024;
 
 type Settling = Pin<Box<dyn Future<Output = Result<Settled, LedgerError>> + Send>>;
+
+/// The most tokens that may come when so many were asked for.
+fn forgiven(cap: u64) -> u64 {
+    cap.saturating_add(cap / 10).saturating_add(CAP_GRACE)
+}
 
 enum State {
     /// Passing events on.
@@ -117,6 +126,7 @@ impl Gathered {
 /// The body of a streamed answer.
 pub(super) struct StreamBody {
     upstream: Pin<Box<reqwest::Body>>,
+    /// What has come and is not taken yet.
     first: Option<Bytes>,
     gathered: Gathered,
     flow: Flow,
@@ -125,6 +135,8 @@ pub(super) struct StreamBody {
     charge: Option<Charge>,
     /// How many events make it worth counting whether the cap was kept.
     review_at: u64,
+    /// The tokens of the text that was counted for it, and how long that text is.
+    counted: (u64, usize),
     state: State,
     idle_timeout: Duration,
     checkpoint_every: Duration,
@@ -156,6 +168,7 @@ impl StreamBody {
             recording,
             charge: Some(charge),
             review_at,
+            counted: (0, 0),
             state: State::Flowing,
             idle_timeout,
             checkpoint_every,
@@ -169,16 +182,26 @@ impl StreamBody {
 
     /// What to charge for: the report, when it can be true of what was asked, else what was delivered.
     fn used(&mut self) -> Used {
-        let bound = self.charge.as_ref().map(|charge| charge.call.report_bound(charge.output_cap)).unwrap_or_default();
-        match self.flow.reported() {
-            Some(usage) if report::plausible(&usage, bound) => Used::Reported(self.charge.as_ref().map_or(usage, |charge| charge.call.by_the_piece(usage))),
-            Some(_) => Used::Delivered { text: self.flow.take_text(), told: Usage::default() },
-            None => {
-                let told = self.flow.told();
-                let told = if report::plausible(&told, bound) { told } else { Usage::default() };
-                Used::Delivered { text: self.flow.take_text(), told }
-            }
+        if let Some(used) = self.used_as_reported() {
+            return used;
         }
+        let bound = self.charge.as_ref().map(|charge| charge.call.report_bound(charge.output_cap)).unwrap_or_default();
+        let told = Some(self.flow.told()).filter(|told| self.flow.reported().is_none() && report::plausible(told, bound));
+        self.delivered(told.unwrap_or_default())
+    }
+
+    /// What to charge for by the report, when there is one that can be true of what was asked.
+    fn used_as_reported(&self) -> Option<Used> {
+        let charge = self.charge.as_ref()?;
+        let usage = self.flow.reported().filter(|usage| report::plausible(usage, charge.call.report_bound(charge.output_cap)))?;
+        Some(Used::Reported(charge.call.by_the_piece(usage)))
+    }
+
+    /// What was delivered, beside what was told of it and what the request itself says.
+    fn delivered(&mut self, told: Usage) -> Used {
+        let text = self.flow.take_text();
+        let told = self.charge.as_ref().map_or(told, |charge| charge.call.known_beside(told, self.flow.pictures()));
+        Used::Delivered { text, told, spoken_ms: None }
     }
 
     /// The stream is over: settle, then send its end.
@@ -194,7 +217,9 @@ impl StreamBody {
             tracing::warn!(request = %charge.call.id, why, "a stream broke after its first byte");
         }
         if let Some(way) = &mut charge.way {
-            way.report(if why.is_some() { Verdict::Broken } else { Verdict::Ok }, None);
+            // Nobody told it where to stop.
+            let is_at_fault = why.as_ref().is_some_and(|why| charge.is_capped || why != TOO_MUCH);
+            way.report(if is_at_fault { Verdict::Broken } else { Verdict::Ok }, None);
         }
         let ending = Ending { outcome, status: 200, used, error: why };
         self.state = State::Settling(Box::pin(charge.settle(ending)), Box::new(After { error, keeping }));
@@ -218,13 +243,13 @@ impl StreamBody {
             recording.add(&forward);
         }
         if done {
-            self.finish(None);
+            self.complete();
         } else if let Some(why) = broken {
             self.break_off(&why);
         } else if self.flow.text_len() > MAX_TEXT {
             self.break_off("an answer without end");
         } else if self.is_beyond_cap() {
-            self.break_off("it gave more output than was asked for");
+            self.break_off(TOO_MUCH);
         } else {
             self.checkpoint();
         }
@@ -240,9 +265,29 @@ impl StreamBody {
         }
         let Some(charge) = &self.charge else { return false };
         let (model, cap) = (&charge.call.envelope.model, charge.output_cap);
-        let counted = self.flow.count_text(model);
+        let (sum, from) = self.counted;
+        let (more, to) = self.flow.count_text(model, from);
+        let counted = sum.saturating_add(more);
+        self.counted = (counted, to);
         self.review_at = most + cap.saturating_sub(counted).max(CAP_GRACE);
-        counted > cap.saturating_add(cap / 10).saturating_add(CAP_GRACE)
+        counted > forgiven(cap)
+    }
+
+    /// The upstream is done, and what it had kept back for the end goes out with it, unless that is more than may come.
+    fn complete(&mut self) {
+        let is_reported = matches!(self.used_as_reported(), Some(Used::Reported(_)));
+        if let Some(charge) = self.charge.as_ref().filter(|_| !is_reported) {
+            let kept = self.flow.kept_text();
+            if !kept.is_empty() {
+                let (model, cap) = (&charge.call.envelope.model, charge.output_cap);
+                let (more, _) = self.flow.count_text(model, self.counted.1);
+                if self.counted.0.saturating_add(more).saturating_add(count::text(model, &kept)) > forgiven(cap) {
+                    return self.break_off(TOO_MUCH);
+                }
+            }
+            self.flow.add_kept(&kept);
+        }
+        self.finish(None);
     }
 
     /// Each event is about a token: good enough for what recovery charges.
@@ -281,6 +326,14 @@ impl StreamBody {
         }
     }
 
+    /// As much of a piece as is taken at once; the rest is next.
+    fn part(&mut self, mut piece: Bytes) -> Bytes {
+        if piece.len() > PIECE {
+            self.first = Some(piece.split_off(PIECE));
+        }
+        piece
+    }
+
     /// The next write to the client while events flow; none when the state has changed.
     fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         while matches!(self.state, State::Flowing) && !self.gathered.is_full() {
@@ -302,17 +355,21 @@ impl StreamBody {
     /// The next bytes for the client while events flow; empty when the state has changed.
     fn poll_flow(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         if let Some(first) = self.first.take() {
-            return Poll::Ready(self.take(first));
+            let piece = self.part(first);
+            return Poll::Ready(self.take(piece));
         }
         match self.upstream.as_mut().poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(frame.into_data().map_or_else(|_| Bytes::new(), |piece| self.take(piece))),
+            Poll::Ready(Some(Ok(frame))) => {
+                let piece = frame.into_data().map(|piece| self.part(piece));
+                Poll::Ready(piece.map_or_else(|_| Bytes::new(), |piece| self.take(piece)))
+            }
             Poll::Ready(Some(Err(_))) => {
                 self.break_off("the connection broke");
                 Poll::Ready(Bytes::new())
             }
             Poll::Ready(None) => {
                 match self.flow.end() {
-                    Ok(()) => self.finish(None),
+                    Ok(()) => self.complete(),
                     Err(why) => self.break_off(&why),
                 }
                 Poll::Ready(Bytes::new())

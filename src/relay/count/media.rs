@@ -5,6 +5,7 @@
 
 use super::image::{self, Detail};
 use super::sniff::Encoded;
+use super::sound::{USUAL_BYTES_PER_SECOND, duration};
 use memchr::memmem;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -20,10 +21,12 @@ pub enum Media {
         /// How closely it is to be looked at.
         detail: Detail,
     },
-    /// A sound of so many milliseconds, at most.
+    /// A sound.
     Sound {
-        /// Its duration.
+        /// Its duration in milliseconds, as far as its bytes tell.
         ms: u64,
+        /// The most that it can be.
+        most_ms: u64,
     },
     /// A document, a film, or anything else, of so many bytes.
     File {
@@ -53,11 +56,15 @@ impl Media {
         match *self {
             Media::Image { size: Some((width, height)), detail } => image::image(model, width, height, detail),
             Media::Image { size: None, .. } => image::largest_image(model),
-            Media::Sound { ms } => ms.saturating_mul(SOUND_PER_SECOND).div_ceil(1000),
+            Media::Sound { most_ms, .. } => sound_tokens(most_ms),
             Media::Remote => REMOTE,
             Media::File { bytes } => (bytes / BYTES_PER_PAGE + 1).min(MOST_PAGES) as u64 * PER_PAGE,
         }
     }
+}
+
+fn sound_tokens(ms: u64) -> u64 {
+    ms.saturating_mul(SOUND_PER_SECOND).div_ceil(1000)
 }
 
 /// A page of a document usually has so many bytes, and counts so much.
@@ -69,7 +76,8 @@ impl Media {
         match *self {
             Media::Remote | Media::Image { size: None, .. } => super::PER_MEDIA_PART,
             Media::File { bytes } => (bytes / USUAL_PAGE.0 + 1).min(MOST_PAGES) as u64 * USUAL_PAGE.1,
-            Media::Image { .. } | Media::Sound { .. } => self.most(model),
+            Media::Sound { ms, .. } => sound_tokens(ms),
+            Media::Image { .. } => self.most(model),
         }
     }
 }
@@ -143,7 +151,9 @@ impl Place {
     /// Where the value of `key` is; none where nothing can be.
     fn inside(self, key: &str) -> Option<Self> {
         Some(match (self, key) {
-            (Place::Body, "messages" | "input" | "contents" | "systemInstruction" | "system_instruction") => Place::Part,
+            (Place::Body, "messages" | "system" | "input" | "contents" | "systemInstruction" | "system_instruction" | "images") => Place::Part,
+            // A document of parts.
+            (Place::Medium(_), "content") => Place::Part,
             (Place::Part, "content" | "output" | "parts" | "functionResponse" | "function_response") => Place::Part,
             (Place::Part, "image_url") => Place::Medium(Kind::Image),
             (Place::Part, "input_audio") => Place::Medium(Kind::Sound),
@@ -188,7 +198,7 @@ impl Walk<'_> {
             (Kind::Image | Kind::Unknown | Kind::Remote, Some(size)) => Media::Image { size: Some(size), detail: Detail::High },
             (Kind::Image, None) => Media::Image { size: None, detail: Detail::High },
             (Kind::Sound, _) => sound(bytes),
-            (Kind::Unknown | Kind::Remote, None) if bytes.wav_ms().is_some() => sound(bytes),
+            (Kind::Unknown | Kind::Remote, None) if is_sound(bytes) => sound(bytes),
             (Kind::File, _) | (Kind::Unknown | Kind::Remote, None) => Media::File { bytes: bytes.len() },
         };
         // A document may be a text in plain words: its letters stay.
@@ -205,12 +215,25 @@ impl Walk<'_> {
 }
 
 /// Whether a text has a letter that base64 has not: then nothing of it was encoded.
-fn is_plain(text: &str) -> bool {
+pub fn is_plain(text: &str) -> bool {
     text.bytes().take(256).any(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\r' | b'\n')))
 }
 
+/// Whether bytes that may be anything begin as a sound does. A film is none, though its header may tell a duration.
+fn is_sound(bytes: Encoded<'_>) -> bool {
+    let Some(head) = bytes.decoded(0, 12) else { return false };
+    let begins = |sign: &[u8]| head.starts_with(sign);
+    let is_framed = head[0] == 0xFF && head[1] & 0xE0 == 0xE0;
+    (begins(b"RIFF") || begins(b"fLaC") || begins(b"OggS") || begins(b"ID3") || head[4..].starts_with(b"ftypM4A") || is_framed) && duration(&bytes).is_some()
+}
+
 fn sound(bytes: Encoded<'_>) -> Media {
-    Media::Sound { ms: bytes.wav_ms().unwrap_or_else(|| bytes.len() as u64 * 1000 / BYTES_PER_SECOND) }
+    let by_rate = |rate: u64| (bytes.len() as u64).saturating_mul(1000) / rate;
+    let (known, most_ms) = (duration(&bytes), by_rate(BYTES_PER_SECOND));
+    Media::Sound {
+        ms: known.map_or_else(|| by_rate(USUAL_BYTES_PER_SECOND), |known| known.ms),
+        most_ms: known.filter(|known| known.is_measured).map_or(most_ms, |known| known.ms),
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -320,7 +343,7 @@ mod tests {
     fn sounds_and_files_are_known_by_their_bytes() {
         let mp3 = BASE64.encode(&vec![7; 30_000]);
         let found = bound(&json!({"messages":[{"content":[{"type":"input_audio","input_audio":{"data":mp3,"format":"mp3"}}]}]}));
-        assert_eq!((found.media.as_slice(), found.media[0].most("gpt-audio")), (&[Media::Sound { ms: 30_000 }][..], 960));
+        assert_eq!((found.media.as_slice(), found.media[0].most("gpt-audio")), (&[Media::Sound { ms: 7_500, most_ms: 30_000 }][..], 960));
         let mut pdf = b"%PDF-1.7".to_vec();
         pdf.resize(10_000, 9);
         let pdf = BASE64.encode(&pdf);

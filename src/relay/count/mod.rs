@@ -6,10 +6,12 @@ mod family;
 mod image;
 mod media;
 mod sniff;
+mod sound;
 
 pub use family::Family;
 pub use image::{Detail, image, largest_image};
-pub use media::{InputBound, Media, REMOTE, input_bound};
+pub use media::{InputBound, Media, REMOTE, input_bound, is_plain};
+pub use sound::{USUAL_BYTES_PER_SECOND, sound_ms};
 
 use crate::tokens::{CL100K, O200K, Tokenizer};
 

@@ -1,4 +1,4 @@
-//! What encoded bytes are, by their first few: the dimensions of a picture, the duration of a sound. Of the base64 text only the places that are looked at are decoded,
+//! What encoded bytes are, by their first few: the dimensions of a picture. Of the base64 text only the places that are looked at are decoded,
 //! however large it is.
 
 use data_encoding::{BASE64, BASE64_NOPAD};
@@ -17,12 +17,19 @@ impl Encoded<'_> {
         (self.0.len() * 3 / 4).saturating_sub(padding)
     }
 
+    /// `count` bytes from `at`.
+    pub(super) fn decoded(&self, at: usize, count: usize) -> Option<Vec<u8>> {
+        let (from, to) = (at / 3 * 4, at.checked_add(count)?.div_ceil(3).checked_mul(4)?);
+        let text = self.0.get(from..to.min(self.0.len()))?;
+        let mut decoded = BASE64.decode(text).or_else(|_| BASE64_NOPAD.decode(text)).ok()?;
+        decoded.drain(..(at % 3).min(decoded.len()));
+        decoded.truncate(count);
+        (decoded.len() == count).then_some(decoded)
+    }
+
     /// `N` bytes from `at`.
     fn bytes<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        let (from, to) = (at / 3 * 4, at.checked_add(N)?.div_ceil(3) * 4);
-        let text = self.0.get(from..to.min(self.0.len()))?;
-        let decoded = BASE64.decode(text).or_else(|_| BASE64_NOPAD.decode(text)).ok()?;
-        decoded.get(at % 3..at % 3 + N)?.try_into().ok()
+        self.decoded(at, N)?.try_into().ok()
     }
 
     /// Width and height of a PNG, JPEG, GIF or WebP.
@@ -80,14 +87,6 @@ impl Encoded<'_> {
         }
         None
     }
-
-    /// How many milliseconds a WAV takes, by its own rate.
-    pub(super) fn wav_ms(&self) -> Option<u64> {
-        let head: [u8; 12] = self.bytes(0)?;
-        let [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E'] = head else { return None };
-        let rate = u64::from(u32::from_le_bytes(self.bytes(28)?));
-        (rate > 0).then(|| (self.len() as u64 * 1000).div_ceil(rate))
-    }
 }
 
 #[cfg(test)]
@@ -128,14 +127,6 @@ mod tests {
         let endless = [&[0xFF, 0xD8][..], &[0xFF, 0xE0, 0, 2].repeat(1000)].concat();
         assert_eq!(dimensions(&endless), None);
         assert_eq!(Encoded(b"!!!!not base64 at all!!!!").dimensions(), None);
-    }
-
-    #[test]
-    fn a_wav_tells_its_duration() {
-        let mut wav = [&b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\0\0\0\0"[..], &32_000u32.to_le_bytes()].concat();
-        wav.resize(64_000, 0);
-        assert_eq!(Encoded(BASE64.encode(&wav).as_bytes()).wav_ms(), Some(2_000));
-        assert_eq!(Encoded(BASE64.encode(b"ID3 an mp3, this is").as_bytes()).wav_ms(), None);
         assert_eq!(Encoded(BASE64.encode(b"12345").as_bytes()).len(), 5);
     }
 }

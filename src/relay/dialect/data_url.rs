@@ -22,6 +22,21 @@ pub fn write(source: &Source) -> Option<Cow<'_, str>> {
     }
 }
 
+/// A text without the pictures that stand in it as Markdown, and how many those are.
+pub fn without_pictures(text: &str) -> (Cow<'_, str>, u64) {
+    const BEGIN: &str = "![image](data:";
+    if !text.contains(BEGIN) {
+        return (Cow::Borrowed(text), 0);
+    }
+    let (mut out, mut pictures) = (String::new(), 0);
+    for (at, piece) in text.split(BEGIN).enumerate() {
+        let words = if at == 0 { Some(piece) } else { piece.split_once(')').map(|(_, words)| words) };
+        pictures += u64::from(at > 0);
+        out.push_str(words.unwrap_or_default());
+    }
+    (Cow::Owned(out), pictures)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

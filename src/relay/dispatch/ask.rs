@@ -124,6 +124,7 @@ fn flow(call: &Call, way: &Permit, back: Back) -> Result<Flow, Miss> {
             include_cost: call.envelope.include_cost,
             rename: Rename::new(&way.model, &call.envelope.model),
             array: call.array,
+            choices: call.envelope.choices,
         })))),
     }
 }

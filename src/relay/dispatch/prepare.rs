@@ -39,6 +39,7 @@ pub(super) struct Prepared<'a> {
 /// The channel's dialect has no words for it.
 pub(super) fn prepare<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>) -> Result<Prepared<'a>, Unfit> {
     let (envelope, upstream) = (&call.envelope, attempt.permit.model.as_str());
+    let cap = cap.or(call.size.lowered_cap());
     let door = attempt.target;
     let json = |body: Vec<u8>, back| Ok(Prepared { body: body.into(), content_type: "application/json", back });
     match (envelope.operation, door) {
@@ -46,6 +47,10 @@ pub(super) fn prepare<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>) -
         (Operation::GeminiEmbed | Operation::GeminiEmbedBatch, Door::OpenAi(_)) => json(embed::gemini_to_openai(&call.body, upstream)?, Back::EmbedFromOpenAi),
         (Operation::Embeddings, Door::Gemini(_)) => json(embed::openai_to_gemini(&call.body, upstream)?, Back::EmbedFromGemini),
         (operation, _) => {
+            // Where something is translated the tool is left out, or cannot be said: there is nothing to sell.
+            if let Some(field) = envelope.by_the_piece.filter(|_| !call.prices.sells_searches()) {
+                return Err(Unfit::new(field, format!("'{field}' asks for a search that has no price here. Leave it out, or ask the operator to set one.")));
+            }
             let is_chat = matches!(operation, Operation::Generate(_));
             let edits = Edits {
                 model: (upstream != envelope.model).then_some(upstream),
@@ -123,7 +128,7 @@ impl Call {
         Needs {
             targets,
             tools: envelope.needs.tools,
-            vision: envelope.needs.vision,
+            vision: self.size.pictures,
             json_schema: envelope.needs.json_schema,
             streaming: envelope.stream,
             tokens,

@@ -18,12 +18,17 @@ impl Translated {
         dialect::render_answer(self.to, &self.answer, &self.echo, &Closing { usage, cost }).into()
     }
 
-    /// Its text, for counting.
-    pub(in crate::relay) fn text(&self) -> String {
-        let mut out = String::new();
+    /// Its text, for counting, and how many pictures stand in it.
+    pub(in crate::relay) fn text(&self) -> (String, u64) {
+        let (mut out, mut pictures) = (String::new(), 0);
         for part in &self.answer.parts {
             match part {
-                Part::Text(text) => out.push_str(&text.text),
+                Part::Text(text) => {
+                    let (words, seen) = dialect::data_url::without_pictures(&text.text);
+                    out.push_str(&words);
+                    pictures += seen;
+                }
+                Part::Image(_) => pictures += 1,
                 Part::Thought(thought) => out.push_str(&thought.text),
                 Part::Refusal(text) => out.push_str(text),
                 Part::ToolCall(call) => {
@@ -33,6 +38,6 @@ impl Translated {
                 _ => {}
             }
         }
-        out
+        (out, pictures)
     }
 }

@@ -1,9 +1,9 @@
 //! Gemini's requests: `generateContent` and the embedding calls. The model and whether a stream is asked for stand in the address.
 //! Format: <https://ai.google.dev/api/generate-content>. Google reads each name in camel and in snake case.
 
-use super::generate::{count, include_cost, start_of};
+use super::generate::{Hosted, count, include_cost, speaks, start_of};
 use super::json::{self, Level, Reader};
-use super::{CapHome, Envelope, Needs, Spans, texts};
+use super::{CapHome, Envelope, Needs, Spans};
 use crate::relay::dialect::Dialect;
 use crate::relay::error::ApiError;
 use crate::relay::operation::Operation;
@@ -33,17 +33,30 @@ pub(super) fn read_to_count(model: &str, text: &str) -> Result<Envelope, ApiErro
 }
 
 fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError> {
-    const READ: [&str; 8] = ["contents", "tools", "generationConfig", "generation_config", "cachedContent", "cached_content", "systemInstruction", "usage"];
+    const READ: [&str; 10] = [
+        "contents",
+        "serviceTier",
+        "service_tier",
+        "tools",
+        "generationConfig",
+        "generation_config",
+        "cachedContent",
+        "cached_content",
+        "systemInstruction",
+        "usage",
+    ];
     let reader = Reader::body(text, &READ)?;
     for name in ["cachedContent", "cached_content"] {
         reader.refuse(name, "send the whole conversation.")?;
+    }
+    for name in ["serviceTier", "service_tier"] {
+        reader.usual(name, &["standard", "unspecified"])?;
     }
     let turns = turns(&reader)?;
     let start = start_of(text);
     let config = config(&reader, text, start)?;
     let tools = reader.get("tools")?;
-    let searching = tools.map_or(Ok(false), |raw| searches(&reader, raw))?;
-    let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
+    let hosted = tools.map_or(Ok(Hosted::default()), |raw| hosted_tools(&reader, raw))?;
     let mut read = reader.ranges(&["systemInstruction", "system_instruction"])?;
     let definitions = reader.ranges(&["tools", "generationConfig", "generation_config"])?;
     read.insert(0, turns.clone());
@@ -53,28 +66,34 @@ fn generate(model: &str, stream: bool, text: &str) -> Result<Envelope, ApiError>
         choices: config.candidates,
         include_usage: true,
         include_cost: include_cost(&reader)?,
-        media_parts,
         turns: count(&text[turns.clone()]),
-        needs: Needs { tools: tools.is_some(), vision: media_parts > 0, json_schema: config.schema },
-        searches: if searching { SEARCHES } else { 0 },
+        needs: Needs { tools: tools.is_some(), json_schema: config.schema },
+        searches: hosted.searches,
+        fetches: hosted.fetches,
+        by_the_piece: hosted.by_the_piece,
+        spoken: config.spoken,
         spans: Spans { texts: read, definitions, turns, caps: config.caps, cap_home: Some(config.home), start, ..Spans::default() },
         ..Envelope::new(Operation::Generate(Dialect::Gemini), model.to_owned())
     })
 }
 
-/// Whether the provider may search. A tool is an object with one key for each kind of tool in it; what functions are called is the caller's own affair.
-fn searches(reader: &Reader<'_>, tools: &RawValue) -> Result<bool, ApiError> {
+/// What Google's own tools may do. A tool is an object with one key for each kind of tool in it; what functions are called is the caller's own affair.
+fn hosted_tools(reader: &Reader<'_>, tools: &RawValue) -> Result<Hosted, ApiError> {
     let tools = tools.get();
     let tools = serde_json::from_str::<Vec<Level<'_>>>(tools).or_else(|_| serde_json::from_str(tools).map(|tool| vec![tool]));
     let tools = tools.map_err(|_| reader.invalid("tools", "an array of tools"))?;
-    let mut searching = false;
+    let mut hosted = Hosted::default();
     for name in tools.iter().flat_map(Level::names) {
         match name.replace('_', "").to_ascii_lowercase().as_str() {
             "filesearch" => return Err(ApiError::invalid_field("tools", "The provider's tool 'fileSearch' is not offered here.")),
-            kind => searching |= kind.starts_with("googlesearch"),
+            "retrieval" => return Err(ApiError::invalid_field("tools", "The provider's tool 'retrieval' is not offered here.")),
+            "googlemaps" | "enterprisewebsearch" => hosted.search("tools", SEARCHES),
+            kind if kind.starts_with("googlesearch") => hosted.search("tools", SEARCHES),
+            "urlcontext" | "codeexecution" | "mcpservers" => hosted.add(0, SEARCHES),
+            _ => {}
         }
     }
-    Ok(searching)
+    Ok(hosted)
 }
 
 /// `contents` is a list, or one turn alone.
@@ -89,6 +108,7 @@ struct Config {
     home: CapHome,
     candidates: u64,
     schema: bool,
+    spoken: bool,
 }
 
 fn config(reader: &Reader<'_>, text: &str, start: usize) -> Result<Config, ApiError> {
@@ -105,7 +125,7 @@ fn config(reader: &Reader<'_>, text: &str, start: usize) -> Result<Config, ApiEr
         if nulls.is_some() {
             return Err(reader.invalid(name, "an object"));
         }
-        return Ok(Config { cap: None, caps: Vec::new(), home, candidates: 1, schema: false });
+        return Ok(Config { cap: None, caps: Vec::new(), home, candidates: 1, schema: false, spoken: false });
     };
     let (cap, caps) = inner.caps(&["maxOutputTokens", "max_output_tokens"])?;
     let candidates = inner.whole("candidateCount", 1, MAX_CANDIDATES)?.or(inner.whole("candidate_count", 1, MAX_CANDIDATES)?).unwrap_or(1);
@@ -113,7 +133,8 @@ fn config(reader: &Reader<'_>, text: &str, start: usize) -> Result<Config, ApiEr
     let is_last = text[at..].trim_start().starts_with('}');
     let schema =
         inner.entries().any(|(key, _)| key.to_ascii_lowercase().replace('_', "").starts_with("response") && key.to_ascii_lowercase().contains("schema"));
-    Ok(Config { cap, caps, home: CapHome { at, field: "maxOutputTokens", inside: None, is_last }, candidates, schema })
+    let spoken = inner.entries().any(|(key, raw)| matches!(key, "responseModalities" | "response_modalities") && speaks(raw));
+    Ok(Config { cap, caps, home: CapHome { at, field: "maxOutputTokens", inside: None, is_last }, candidates, schema, spoken })
 }
 
 fn embed(operation: Operation, model: &str, text: &str) -> Result<Envelope, ApiError> {

@@ -1,7 +1,7 @@
 //! The requests for an answer of a model: Chat Completions, Responses, Messages.
 
 use super::json::Reader;
-use super::{CapHome, Envelope, Needs, Spans, Thinking, texts};
+use super::{CapHome, Envelope, Needs, Spans, Thinking};
 use crate::relay::dialect::Dialect;
 use crate::relay::error::ApiError;
 use crate::relay::operation::Operation;
@@ -11,16 +11,21 @@ use serde_json::value::RawValue;
 
 /// The most choices that OpenAI gives.
 const MAX_CHOICES: u64 = 128;
+/// Classes of service at the usual price, as OpenAI and Groq call them.
+const OPENAI_TIERS: [&str; 4] = ["auto", "default", "standard", "on_demand"];
 /// Searches that one request may set off when it does not say.
 const SEARCHES: u64 = 10;
+/// More uses of the provider's tools than a request makes.
+const MOST_USES: u64 = 1_000;
 /// The longest word that keeps a conversation together.
 const MAX_AFFINITY: usize = 512;
 
 /// OpenAI Chat Completions. Format: <https://platform.openai.com/docs/api-reference/chat>.
 pub(super) fn chat(text: &str) -> Result<Envelope, ApiError> {
-    const READ: [&str; 14] = [
+    const READ: [&str; 18] = [
         "model",
         "messages",
+        "service_tier",
         "stream",
         "stream_options",
         "max_tokens",
@@ -32,15 +37,24 @@ pub(super) fn chat(text: &str) -> Result<Envelope, ApiError> {
         "usage",
         "prompt_cache_key",
         "web_search_options",
+        "search_parameters",
+        "modalities",
+        "audio",
         "prompt",
     ];
     let reader = Reader::body(text, &READ)?;
     let (model, model_at) = reader.model()?;
+    reader.usual("service_tier", &OPENAI_TIERS)?;
     let (output_cap, caps) = reader.caps(&["max_tokens", "max_completion_tokens"])?;
     let turns = reader.turns("messages")?;
     let tools = reader.get("tools")?.or(reader.get("functions")?);
+    let mut hosted = tools.map_or(Ok(Hosted::default()), |raw| hosted_tools(&reader, raw))?;
+    for field in ["web_search_options", "search_parameters"] {
+        if reader.get(field)?.is_some() {
+            hosted.search(field, SEARCHES);
+        }
+    }
     let format = reader.get("response_format")?;
-    let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
     let start = start_of(text);
     Ok(Envelope {
         stream: reader.flag("stream")?,
@@ -48,11 +62,13 @@ pub(super) fn chat(text: &str) -> Result<Envelope, ApiError> {
         choices: reader.whole("n", 1, MAX_CHOICES)?.unwrap_or(1),
         include_usage: include_usage(&reader)?,
         include_cost: include_cost(&reader)?,
-        media_parts,
         turns: count(&text[turns.clone()]),
-        needs: Needs { tools: tools.is_some_and(is_filled), vision: media_parts > 0, json_schema: format.is_some_and(is_schema) },
+        needs: Needs { tools: tools.is_some_and(is_filled), json_schema: format.is_some_and(is_schema) },
         affinity: affinity(reader.get("prompt_cache_key")?),
-        searches: if reader.get("web_search_options")?.is_some() { SEARCHES } else { 0 },
+        searches: hosted.searches,
+        fetches: hosted.fetches,
+        by_the_piece: hosted.by_the_piece,
+        spoken: reader.get("modalities")?.is_some_and(speaks) || reader.get("audio")?.is_some(),
         spans: Spans {
             model: Some(model_at),
             texts: vec![turns.clone()],
@@ -72,9 +88,10 @@ pub(super) fn chat(text: &str) -> Result<Envelope, ApiError> {
 
 /// OpenAI Responses. Format: <https://platform.openai.com/docs/api-reference/responses>.
 pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
-    const READ: [&str; 16] = [
+    const READ: [&str; 17] = [
         "model",
         "input",
+        "service_tier",
         "instructions",
         "stream",
         "max_output_tokens",
@@ -96,6 +113,7 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
     reader.refuse("previous_response_id", whole)?;
     reader.refuse("conversation", whole)?;
     reader.refuse("prompt", "send the prompt itself.")?;
+    reader.usual("service_tier", &OPENAI_TIERS)?;
     reader.refuse("background", "wait for the answer, or stream it.")?;
     let input = reader.must("input")?;
     if !input.get().starts_with(['"', '[']) {
@@ -104,8 +122,7 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
     let turns = reader.range(input);
     let (output_cap, caps) = reader.caps(&["max_output_tokens"])?;
     let tools = reader.get("tools")?;
-    let searches = tools.map_or(Ok(0), |raw| hosted_tools(&reader, raw))?;
-    let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
+    let hosted = tools.map_or(Ok(Hosted::default()), |raw| hosted_tools(&reader, raw))?;
     let start = start_of(text);
     let mut read = reader.ranges(&["instructions"])?;
     read.insert(0, turns.clone());
@@ -115,11 +132,12 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
         output_cap,
         include_usage: true,
         include_cost: include_cost(&reader)?,
-        media_parts,
         turns: items(&reader, input)?,
-        needs: Needs { tools: tools.is_some_and(is_filled), vision: media_parts > 0, json_schema: reader.get("text")?.is_some_and(is_schema) },
+        needs: Needs { tools: tools.is_some_and(is_filled), json_schema: reader.get("text")?.is_some_and(is_schema) },
         affinity: affinity(reader.get("prompt_cache_key")?),
-        searches,
+        searches: hosted.searches,
+        fetches: hosted.fetches,
+        by_the_piece: hosted.by_the_piece,
         spans: Spans {
             model: Some(model_at),
             texts: read,
@@ -139,10 +157,29 @@ pub(super) fn responses(text: &str) -> Result<Envelope, ApiError> {
 
 /// Anthropic Messages. Format: <https://docs.anthropic.com/en/api/messages>. Whoever only wants tokens counted sets no cap.
 pub(super) fn messages(text: &str, is_count: bool) -> Result<Envelope, ApiError> {
-    const READ: [&str; 12] =
-        ["model", "messages", "system", "stream", "max_tokens", "tools", "metadata", "usage", "output_config", "container", "output_format", "thinking"];
+    const READ: [&str; 16] = [
+        "model",
+        "messages",
+        "system",
+        "stream",
+        "max_tokens",
+        "tools",
+        "metadata",
+        "usage",
+        "output_config",
+        "container",
+        "output_format",
+        "thinking",
+        "mcp_servers",
+        "service_tier",
+        "speed",
+        "inference_geo",
+    ];
     let reader = Reader::body(text, &READ)?;
     let (model, model_at) = reader.model()?;
+    reader.usual("service_tier", &["auto", "standard_only", "standard"])?;
+    reader.usual("speed", &["standard"])?;
+    reader.usual("inference_geo", &["global"])?;
     reader.refuse("container", "code cannot be run with a provider.")?;
     let turns = reader.turns("messages")?;
     let (output_cap, caps) = reader.caps(&["max_tokens"])?;
@@ -150,24 +187,28 @@ pub(super) fn messages(text: &str, is_count: bool) -> Result<Envelope, ApiError>
         return Err(ApiError::invalid_field("max_tokens", "'max_tokens' is missing: say how many tokens the answer may have.".to_owned()));
     }
     let tools = reader.get("tools")?;
-    let searches = tools.map_or(Ok(0), |raw| hosted_tools(&reader, raw))?;
-    let media_parts = texts::media_parts(&text.as_bytes()[turns.clone()]);
+    let hosted = tools.map_or(Ok(Hosted::default()), |raw| hosted_tools(&reader, raw))?;
     let start = start_of(text);
     let mut read = reader.ranges(&["system"])?;
     read.insert(0, turns.clone());
     let definitions = reader.ranges(&["tools", "output_config", "output_format"])?;
     let user = reader.inside("metadata", "metadata.", &[])?.map(|metadata| metadata.get("user_id")).transpose()?.flatten();
+    let mut hosted = hosted;
+    if reader.get("mcp_servers")?.is_some_and(is_filled) {
+        hosted.add(0, SEARCHES);
+    }
     let schema = reader.get("output_config")?.or(reader.get("output_format")?);
     Ok(Envelope {
         stream: reader.flag("stream")?,
         output_cap,
         include_usage: true,
         include_cost: include_cost(&reader)?,
-        media_parts,
         turns: count(&text[turns.clone()]),
-        needs: Needs { tools: tools.is_some_and(is_filled), vision: media_parts > 0, json_schema: schema.is_some_and(is_schema) },
+        needs: Needs { tools: tools.is_some_and(is_filled), json_schema: schema.is_some_and(is_schema) },
         affinity: affinity(user),
-        searches,
+        searches: hosted.searches,
+        fetches: hosted.fetches,
+        by_the_piece: hosted.by_the_piece,
         spans: Spans {
             model: Some(model_at),
             texts: read,
@@ -226,6 +267,11 @@ fn is_schema(raw: &RawValue) -> bool {
     memmem::find(raw.get().as_bytes(), b"json_schema").is_some()
 }
 
+/// Whether a list of modalities has sound in it.
+pub(super) fn speaks(raw: &RawValue) -> bool {
+    raw.get().to_ascii_lowercase().contains("audio")
+}
+
 fn affinity(raw: Option<&RawValue>) -> Option<String> {
     let word: String = serde_json::from_str(raw?.get()).ok()?;
     (!word.is_empty() && word.len() <= MAX_AFFINITY).then_some(word)
@@ -259,8 +305,35 @@ fn items(reader: &Reader<'_>, input: &RawValue) -> Result<u64, ApiError> {
     }
 }
 
-/// How many searches the provider's own tools may set off. Tools of the provider's whose use costs by the hour or the session cannot be metered and are refused.
-fn hosted_tools(reader: &Reader<'_>, tools: &RawValue) -> Result<u64, ApiError> {
+/// What the provider's own tools may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hosted {
+    /// Searches that they may set off.
+    pub(super) searches: u64,
+    /// How often they may bring what is not in the request.
+    pub(super) fetches: u64,
+    /// What asks for a tool that the provider bills by the piece.
+    pub(super) by_the_piece: Option<&'static str>,
+}
+
+impl Hosted {
+    /// A tool that the provider bills by the search, asked for in this field.
+    pub(super) fn search(&mut self, field: &'static str, uses: u64) {
+        self.add(uses, uses);
+        self.by_the_piece = self.by_the_piece.or(Some(field));
+    }
+
+    pub(super) fn add(&mut self, searches: u64, fetches: u64) {
+        self.searches = self.searches.saturating_add(searches).min(MOST_USES);
+        self.fetches = self.fetches.saturating_add(fetches).min(MOST_USES);
+    }
+}
+
+/// Signs of the provider's own tools; most requests have functions only. An escape may hide one.
+const HOSTED: [&[u8]; 8] = [b"search", b"fetch", b"\"mcp\"", b"\"mcp_toolset\"", b"code_", b"image_", b"container", b"\\u"];
+
+/// What the provider's own tools may do. Tools of the provider's whose use costs by the hour or the session cannot be metered and are refused.
+fn hosted_tools(reader: &Reader<'_>, tools: &RawValue) -> Result<Hosted, ApiError> {
     const UNMETERED: [&str; 4] = ["code_interpreter", "code_execution", "file_search", "image_generation"];
     #[derive(Deserialize)]
     struct Tool<'a> {
@@ -268,29 +341,43 @@ fn hosted_tools(reader: &Reader<'_>, tools: &RawValue) -> Result<u64, ApiError> 
         kind: Option<std::borrow::Cow<'a, str>>,
         #[serde(default)]
         max_uses: Option<u64>,
+        #[serde(borrow, default)]
+        environment: Option<&'a RawValue>,
+        #[serde(default)]
+        external_web_access: Option<bool>,
+        #[serde(borrow, default)]
+        function: Option<&'a RawValue>,
     }
-    // Most requests have functions only.
+    impl Tool<'_> {
+        /// Moonshot's search, which is a function of a certain name.
+        fn is_kimis(&self) -> bool {
+            self.kind.as_deref() == Some("builtin_function") && self.function.is_some_and(|raw| memmem::find(raw.get().as_bytes(), b"web_search").is_some())
+        }
+    }
     let plain = tools.get().as_bytes();
-    if memmem::find(plain, b"search").is_none()
-        && memmem::find(plain, b"code_").is_none()
-        && memmem::find(plain, b"image_").is_none()
-        && memmem::find(plain, b"\\u").is_none()
-    {
-        return Ok(0);
+    if !HOSTED.iter().any(|sign| memmem::find(plain, sign).is_some()) {
+        return Ok(Hosted::default());
     }
     let tools: Vec<Tool<'_>> = serde_json::from_str(tools.get()).map_err(|_| reader.invalid("tools", "an array of tools"))?;
-    let mut searches = 0u64;
-    for kind in &tools {
-        let word = kind.kind.as_deref().unwrap_or("function");
-        if let Some(name) = UNMETERED.iter().find(|name| word.starts_with(**name)) {
+    let mut hosted = Hosted::default();
+    for tool in &tools {
+        let word = tool.kind.as_deref().unwrap_or("function");
+        let runs = tool.environment.is_some_and(|raw| memmem::find(raw.get().as_bytes(), b"container").is_some());
+        let name = UNMETERED.iter().find(|name| word.starts_with(**name)).copied();
+        if let Some(name) = name.or(runs.then_some("shell")) {
             return Err(ApiError::invalid_field(
                 "tools",
                 format!("The provider's tool '{name}' is not offered here. Run such a tool yourself, as a function."),
             ));
         }
-        if word.starts_with("web_search") {
-            searches = searches.saturating_add(kind.max_uses.unwrap_or(SEARCHES));
+        let uses = tool.max_uses.unwrap_or(SEARCHES);
+        match word {
+            // Codex asks so in each of its requests, to search in what the provider has: no reason to serve it nowhere.
+            _ if word.starts_with("web_search") && tool.external_web_access == Some(false) => hosted.add(uses, uses),
+            _ if word.starts_with("web_search") || tool.is_kimis() => hosted.search("tools", uses),
+            _ if word.starts_with("web_fetch") || word.starts_with("mcp") => hosted.add(0, uses),
+            _ => {}
         }
     }
-    Ok(searches.min(1_000))
+    Ok(hosted)
 }

@@ -208,6 +208,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A field that may only have one of these values, all of which cost the same: a model has one price here.
+    pub(super) fn usual(&self, name: &'static str, values: &[&str]) -> Result<(), ApiError> {
+        let Some(raw) = self.get(name)? else { return Ok(()) };
+        let told: Option<Cow<'_, str>> = serde_json::from_str(raw.get()).ok();
+        if told.is_some_and(|told| values.iter().any(|value| told.eq_ignore_ascii_case(value))) {
+            return Ok(());
+        }
+        let values = values.iter().map(|value| format!("\"{value}\"")).collect::<Vec<_>>().join(" or ");
+        let field = format!("{}{name}", self.prefix);
+        Err(ApiError::invalid_field(&field, format!("'{field}' may only be {values} here, because other classes of service have other prices. Leave it out.")))
+    }
+
     /// The names and values at this level, in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.fields.0.iter().map(|(key, raw)| (key.as_ref(), *raw))

@@ -5,6 +5,7 @@ mod edit;
 mod gemini;
 mod generate;
 mod json;
+mod letters;
 mod multipart;
 mod others;
 #[cfg(test)]
@@ -36,8 +37,8 @@ pub struct Envelope {
     pub include_usage: bool,
     /// Whether the caller asked for the cost in the usage object.
     pub include_cost: bool,
-    /// Parts that are not text, whose tokens cannot be told from their bytes.
-    pub media_parts: u64,
+    /// Pictures that came as files of a form.
+    pub pictures: u64,
     /// How many turns the conversation has.
     pub turns: u64,
     /// What the answer needs of whoever serves it.
@@ -46,6 +47,12 @@ pub struct Envelope {
     pub affinity: Option<String>,
     /// How many searches the request may set off.
     pub searches: u64,
+    /// The field that asks for a tool which the provider bills by the piece.
+    pub by_the_piece: Option<&'static str>,
+    /// How often tools of the provider's may bring to the model what is not in the request: the pages of a search, answers of other servers.
+    pub fetches: u64,
+    /// An answer that is spoken is asked for.
+    pub spoken: bool,
     /// What it asks for beside tokens.
     pub wanted: Wanted,
     spans: Spans,
@@ -56,8 +63,6 @@ pub struct Envelope {
 pub struct Needs {
     /// Tools.
     pub tools: bool,
-    /// Pictures in the input.
-    pub vision: bool,
     /// Answers by a JSON schema.
     pub json_schema: bool,
 }
@@ -71,6 +76,8 @@ pub struct Wanted {
     pub characters: u64,
     /// Bytes of sound to hear.
     pub audio_bytes: u64,
+    /// How long that sound is in milliseconds, when its bytes tell.
+    pub audio_ms: Option<u64>,
 }
 
 /// Where things stand in the body.
@@ -132,7 +139,7 @@ impl Envelope {
         if let Some(boundary) = multipart::boundary(content_type)
             && matches!(operation, Operation::ImageEdits | Operation::Transcriptions | Operation::Translations)
         {
-            return others::form(operation, Form::read(&boundary, body)?);
+            return others::form(operation, Form::read(&boundary, body)?, body);
         }
         let text = json::text_of(body)?;
         match (operation, address) {
@@ -171,32 +178,40 @@ impl Envelope {
             choices: 1,
             include_usage: false,
             include_cost: false,
-            media_parts: 0,
+            pictures: 0,
             turns: 1,
             needs: Needs::default(),
             affinity: None,
             searches: 0,
+            fetches: 0,
+            by_the_piece: None,
+            spoken: false,
             wanted: Wanted::default(),
             spans: Spans::default(),
         }
     }
 
-    /// The texts that the model reads, for counting.
-    pub fn texts<'b>(&'b self, body: &'b [u8]) -> Vec<Cow<'b, str>> {
-        match &self.spans.form {
-            Some(form) => form.texts().map(Cow::Borrowed).collect(),
-            None => {
-                let definitions = self.spans.definitions.iter().map(|range| String::from_utf8_lossy(&body[range.clone()]));
-                self.spans.texts.iter().flat_map(|range| texts::strings(&body[range.clone()])).chain(definitions).collect()
-            }
+    /// The texts that the model reads, for counting, and how many tokens stand among them as numbers.
+    pub fn texts<'b>(&'b self, body: &'b [u8]) -> (Vec<Cow<'b, str>>, u64) {
+        if let Some(form) = &self.spans.form {
+            return (form.texts().map(Cow::Borrowed).collect(), 0);
         }
+        let (mut out, mut tokens) = (Vec::new(), 0u64);
+        for range in &self.spans.texts {
+            let mut counted = 0;
+            let numbers = matches!(self.operation, Operation::Completions | Operation::Embeddings).then_some(&mut counted);
+            out.append(&mut texts::strings(&body[range.clone()], numbers));
+            tokens = tokens.saturating_add(counted);
+        }
+        out.extend(self.spans.definitions.iter().map(|range| String::from_utf8_lossy(&body[range.clone()])));
+        (out, tokens)
     }
 
     /// The texts that a model surely reads: as [`Envelope::texts`], but tools without the names and signs around their words, and no seals, which some providers drop.
     pub fn letters<'b>(&'b self, body: &'b [u8]) -> Vec<Cow<'b, str>> {
         match &self.spans.form {
             Some(form) => form.texts().map(Cow::Borrowed).collect(),
-            None => self.spans.texts.iter().chain(&self.spans.definitions).flat_map(|range| texts::letters(&body[range.clone()])).collect(),
+            None => self.spans.texts.iter().chain(&self.spans.definitions).flat_map(|range| letters::letters(&body[range.clone()])).map(Cow::Owned).collect(),
         }
     }
 
@@ -229,5 +244,5 @@ impl Envelope {
 
 /// Every string that a model may read in a JSON text.
 pub(super) fn strings(json: &[u8]) -> Vec<Cow<'_, str>> {
-    texts::strings(json)
+    texts::strings(json, None)
 }

@@ -3,6 +3,7 @@
 use super::generate::{include_cost, include_usage, start_of};
 use super::json::Reader;
 use super::{CapHome, Envelope, Form, Spans, Wanted, json};
+use crate::relay::count;
 use crate::relay::error::ApiError;
 use crate::relay::operation::Operation;
 use serde_json::Value;
@@ -77,11 +78,9 @@ pub(super) fn plain(operation: Operation, text: &str) -> Result<Envelope, ApiErr
         reader.must("input")?;
         reader.ranges(&["input"])?
     };
-    let media_parts = texts.iter().map(|range| super::texts::media_parts(&text.as_bytes()[range.clone()])).sum();
     Ok(Envelope {
         output_cap: Some(0),
         include_cost: include_cost(&reader)?,
-        media_parts,
         searches: u64::from(operation == Operation::Rerank),
         spans: Spans { model: model_at, turns: texts[0].clone(), texts, start: start_of(text), ..Spans::default() },
         ..Envelope::new(operation, model)
@@ -96,12 +95,10 @@ pub(super) fn images(operation: Operation, text: &str) -> Result<Envelope, ApiEr
     reader.must("prompt")?;
     let images = reader.whole("n", 1, MAX_IMAGES)?.unwrap_or(1);
     let texts = reader.ranges(&["prompt"])?;
-    let pictures = reader.get("images")?.map_or(0, |raw| super::generate::count(raw.get()));
     Ok(Envelope {
         stream: reader.flag("stream")?,
         output_cap: Some(0),
         include_cost: include_cost(&reader)?,
-        media_parts: pictures,
         wanted: Wanted { images, ..Wanted::default() },
         spans: Spans { model: Some(model_at), turns: texts[0].clone(), texts, start: start_of(text), ..Spans::default() },
         ..Envelope::new(operation, model)
@@ -127,7 +124,7 @@ pub(super) fn speech(text: &str) -> Result<Envelope, ApiError> {
 }
 
 /// What comes as a form: pictures to change, sound to write down.
-pub(super) fn form(operation: Operation, form: Form) -> Result<Envelope, ApiError> {
+pub(super) fn form(operation: Operation, form: Form, body: &[u8]) -> Result<Envelope, ApiError> {
     let model = form.text("model").ok_or_else(|| ApiError::invalid("model", "You must say which model: 'model' is missing."))?.to_owned();
     json::check_model(&model)?;
     let stream = match form.text("stream") {
@@ -143,7 +140,7 @@ pub(super) fn form(operation: Operation, form: Form) -> Result<Envelope, ApiErro
             return Err(ApiError::invalid("prompt", "'prompt' is missing."));
         }
         envelope.wanted.images = images;
-        envelope.media_parts = form.files() as u64;
+        envelope.pictures = form.files() as u64;
         if form.files() == 0 {
             return Err(ApiError::invalid("image", "'image' is missing: send at least one file."));
         }
@@ -152,6 +149,7 @@ pub(super) fn form(operation: Operation, form: Form) -> Result<Envelope, ApiErro
             return Err(ApiError::invalid("file", "Send exactly one 'file'."));
         }
         envelope.wanted.audio_bytes = form.file_bytes() as u64;
+        envelope.wanted.audio_ms = form.first_file(body).and_then(count::sound_ms);
     }
     envelope.spans.form = Some(form);
     Ok(envelope)

@@ -1,70 +1,137 @@
-//! The texts of a conversation, for counting: whatever a model may read, wherever it stands, and the parts that are not text.
+//! The texts of a conversation, for counting: whatever a model may read, wherever it stands.
 
+use crate::relay::count;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a content part that is not text is called, as its `type` and as the key of its content.
-const MEDIA: [&[u8]; 5] = [b"\"image_url\"", b"\"input_audio\"", b"\"file\"", b"\"video_url\"", b"\"audio_url\""];
-/// Fields that say what a part is, or carry an address or encoded bytes: their tokens do not come from their letters.
-const NOT_TEXT: [&str; 7] = ["type", "url", "image_url", "video_url", "audio_url", "data", "file_data"];
-
-/// The same, and what a provider may drop or never show its model: seals of thoughts, numbers of calls, roles.
-const NOT_READ: [&str; 18] = [
-    "type",
-    "url",
+/// Objects of the dialects in which the next level may be text or hold media. What any other object holds counts as it is written.
+const KNOWN: [&str; 17] = [
+    "content",
+    "output",
+    "parts",
+    "summary",
+    "function",
+    "custom",
+    "tool_calls",
+    "function_call",
+    "functionCall",
+    "functionResponse",
+    "function_response",
+    "requests",
+    "documents",
+    "message",
+    "citations",
+    "annotations",
+    "cache_control",
+];
+/// Where media stand, as `count::input_bound` finds them: their tokens do not come from their letters.
+const MEDIA: [&str; 13] = [
     "image_url",
+    "input_audio",
+    "file",
     "video_url",
     "audio_url",
-    "data",
+    "document_url",
     "file_data",
-    "role",
-    "id",
-    "call_id",
-    "tool_call_id",
-    "tool_use_id",
-    "signature",
-    "thoughtSignature",
-    "thought_signature",
-    "encrypted_content",
-    "thinking",
-    "reasoning_content",
+    "fileData",
+    "source",
+    "inlineData",
+    "inline_data",
+    "file_id",
+    "file_url",
 ];
+/// Inside of one: an address, a number of a file, or encoded bytes.
+const PAYLOAD: [&str; 7] = ["url", "data", "file_data", "file_id", "fileUri", "file_uri", "file_url"];
+/// No name of what a part is has more letters.
+const LONGEST_TYPE: usize = 64;
 
-/// Every string of a JSON text. Of a repeated field every value counts, since upstreams disagree on which one they read; what is nested deeper than a
-/// parser goes counts as it is written.
-pub(in crate::relay) fn strings(json: &[u8]) -> Vec<Cow<'_, str>> {
-    strings_but(json, &NOT_TEXT).unwrap_or_else(|| vec![String::from_utf8_lossy(json)])
-}
-
-/// Of a JSON text the strings that a model surely reads; of what is nested deeper than a parser goes, none.
-pub(super) fn letters(json: &[u8]) -> Vec<Cow<'_, str>> {
-    strings_but(json, &NOT_READ).unwrap_or_default()
-}
-
-fn strings_but<'b>(json: &'b [u8], skipped: &'static [&'static str]) -> Option<Vec<Cow<'b, str>>> {
+/// The texts that a model reads of a JSON text. Of a repeated field every value counts, since upstreams disagree on which one they read; what is nested deeper
+/// than a parser goes counts as it is written, and so do arguments and results that are objects. In `tokens`, numbers are tokens already, and are counted there.
+pub(in crate::relay) fn strings<'j>(json: &'j [u8], mut tokens: Option<&mut u64>) -> Vec<Cow<'j, str>> {
     let mut out = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    (Strings { out: &mut out, is_text: true, skipped }).deserialize(&mut deserializer).ok()?;
-    Some(out)
+    let walk = Strings { out: &mut out, tokens: tokens.as_deref_mut(), place: Place::Part };
+    if walk.deserialize(&mut deserializer).is_err() {
+        if let Some(tokens) = tokens {
+            *tokens = 0;
+        }
+        return vec![String::from_utf8_lossy(json)];
+    }
+    out
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In a turn or a part, or a list of them.
+    Part,
+    /// What a part is called.
+    Type,
+    /// In a medium, or in the place of one.
+    Medium,
+    /// The address of a medium, or its bytes.
+    Payload,
+}
+
+impl Place {
+    /// The place of the value of `key`; none where it counts as it is written, unless it is a plain text.
+    fn inside(self, key: &str) -> Option<Self> {
+        match (self, key) {
+            (_, "type") => Some(Place::Type),
+            (Place::Medium, _) if PAYLOAD.contains(&key) => Some(Place::Payload),
+            (Place::Part, _) if MEDIA.contains(&key) => Some(Place::Medium),
+            _ if KNOWN.contains(&key) => Some(Place::Part),
+            _ => None,
+        }
+    }
 }
 
 struct Strings<'o, 'de> {
     out: &'o mut Vec<Cow<'de, str>>,
-    is_text: bool,
-    skipped: &'static [&'static str],
+    tokens: Option<&'o mut u64>,
+    place: Place,
 }
 
 impl<'o, 'de> Strings<'o, 'de> {
-    fn inner(&mut self, is_text: bool) -> Strings<'_, 'de> {
-        Strings { out: self.out, is_text, skipped: self.skipped }
+    fn inner(&mut self, place: Place) -> Strings<'_, 'de> {
+        Strings { out: self.out, tokens: self.tokens.as_deref_mut(), place }
     }
 
     fn take(&mut self, text: Cow<'de, str>) {
-        if self.is_text {
+        let is_text = match self.place {
+            Place::Part => true,
+            Place::Type => text.len() > LONGEST_TYPE,
+            // A document may be a text in plain words.
+            Place::Medium | Place::Payload => !is_address(&text) && count::is_plain(&text),
+        };
+        if is_text {
             self.out.push(text);
         }
     }
+
+    fn number(&mut self, number: impl fmt::Display) {
+        match self.tokens.as_deref_mut() {
+            Some(tokens) => *tokens += 1,
+            None => self.out.push(Cow::Owned(number.to_string())),
+        }
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, _)| (1..=8).contains(&scheme.len()) && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        && !text.contains(' ')
+}
+
+/// Counts as it is written, without the breaks and escapes of JSON that no model reads.
+fn as_written<'de>(raw: &'de RawValue) -> Cow<'de, str> {
+    serde_json::from_str::<Value>(raw.get()).map_or(Cow::Borrowed(raw.get()), |value| Cow::Owned(unescaped(&value)))
+}
+
+fn unescaped(value: &Value) -> String {
+    if let Value::String(text) = value { text.clone() } else { value.to_string() }
 }
 
 impl<'de> DeserializeSeed<'de> for Strings<'_, 'de> {
@@ -82,13 +149,17 @@ impl<'de> Visitor<'de> for Strings<'_, 'de> {
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
         Ok(())
     }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+    fn visit_i64<E>(mut self, number: i64) -> Result<(), E> {
+        self.number(number);
         Ok(())
     }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+    fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
+        self.number(number);
         Ok(())
     }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+    fn visit_f64<E>(mut self, number: f64) -> Result<(), E> {
+        // In full, a number of five letters can be one of three hundred.
+        self.number(format_args!("{number:e}"));
         Ok(())
     }
     fn visit_unit<E>(self) -> Result<(), E> {
@@ -103,14 +174,28 @@ impl<'de> Visitor<'de> for Strings<'_, 'de> {
         Ok(())
     }
     fn visit_seq<S: SeqAccess<'de>>(mut self, mut items: S) -> Result<(), S::Error> {
-        let is_text = self.is_text;
-        while items.next_element_seed(self.inner(is_text))?.is_some() {}
+        let place = self.place;
+        while items.next_element_seed(self.inner(place))?.is_some() {}
         Ok(())
     }
     fn visit_map<M: MapAccess<'de>>(mut self, mut fields: M) -> Result<(), M::Error> {
+        // An object where a text or bytes should be is neither.
+        let place = if matches!(self.place, Place::Type | Place::Payload) { Place::Part } else { self.place };
         while let Some(key) = fields.next_key::<Cow<'de, str>>()? {
-            let is_text = !self.skipped.contains(&key.as_ref());
-            fields.next_value_seed(self.inner(is_text))?;
+            match place.inside(&key) {
+                Some(inner) => fields.next_value_seed(self.inner(inner))?,
+                None => {
+                    let raw = fields.next_value::<&'de RawValue>()?;
+                    // A key of the dialect's own says nothing to the model; what a tool is given and gives is read with its names.
+                    match raw.get().as_bytes().first() {
+                        Some(b'n' | b't' | b'f') => {}
+                        Some(b'{' | b'[') if self.tokens.is_some() => {
+                            self.inner(Place::Part).deserialize(&mut serde_json::Deserializer::from_str(raw.get())).map_err(de::Error::custom)?
+                        }
+                        _ => self.out.push(as_written(raw)),
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -141,70 +226,43 @@ pub(super) fn first_turns(turns: &[u8]) -> usize {
     if length == 0 { turns.len() } else { length }
 }
 
-/// How many parts of the messages are not text. Reads no JSON, since every request passes here: a part is known by its `type`,
-/// or, for upstreams that go without one, by the key of its content.
-pub(super) fn media_parts(messages: &[u8]) -> u64 {
-    let plain = unescaped(messages);
-    let count = |tag: &&[u8]| {
-        let (mut types, mut keys) = (0u64, 0u64);
-        for at in memchr::memmem::find_iter(&plain, *tag) {
-            let after = plain[at + tag.len()..].trim_ascii_start();
-            let before = plain[..at].trim_ascii_end().strip_suffix(b":").map(<[u8]>::trim_ascii_end);
-            keys += u64::from(after.first() == Some(&b':'));
-            types += u64::from(before.is_some_and(|before| before.ends_with(b"\"type\"")));
-        }
-        types.max(keys)
-    };
-    MEDIA.iter().map(count).sum()
-}
-
-/// The bytes with letters that were written as `\u00XX` written plainly: nobody hides a picture by spelling its name so.
-fn unescaped(json: &[u8]) -> Cow<'_, [u8]> {
-    const ESCAPE: &[u8] = b"\\u00";
-    if memchr::memmem::find(json, ESCAPE).is_none() {
-        return Cow::Borrowed(json);
-    }
-    let (mut out, mut rest) = (Vec::with_capacity(json.len()), json);
-    while let Some(at) = memchr::memmem::find(rest, ESCAPE) {
-        let (before, escape) = rest.split_at(at);
-        out.extend_from_slice(before);
-        let digits = escape.get(4..6).and_then(|digits| std::str::from_utf8(digits).ok());
-        let letter = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-        out.extend(letter.map_or(&escape[..1], |_| &[]));
-        out.extend(letter);
-        rest = &escape[if letter.is_some() { 6 } else { 1 }..];
-    }
-    out.extend_from_slice(rest);
-    Cow::Owned(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_text_counts_wherever_it_stands() {
-        let json = br#"[{"role":"user","content":"a","content":"b\n"},{"content":[{"type":"text","text":"data:c"},{"image_url":{"url":"https://x"}}]},1,null,true,2.5]"#;
-        assert_eq!(strings(json), ["user", "a", "b\n", "data:c"]);
-        assert_eq!(strings(br#"[{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}]"#), ["wav"]);
+        let json =
+            br#"[{"role":"user","content":"a","content":"b\n"},{"content":[{"type":"text","text":"data:c"},{"image_url":{"url":"https://x"}}]},null,true]"#;
+        assert_eq!(strings(json, None), ["user", "a", "b\n", "data:c"]);
+        assert_eq!(strings(br#"[{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}]"#, None), ["wav"]);
+    }
+
+    #[test]
+    fn what_a_tool_is_given_and_gives_counts_as_it_is_written() {
+        for (json, text) in [
+            (r#"[{"type":"tool_use","name":"f","input":{"data": "x", "n": [1, 2]}}]"#, vec!["f", r#"{"data":"x","n":[1,2]}"#]),
+            (r#"[{"functionResponse":{"name":"f","response":{"url":"u","type":7}}}]"#, vec!["f", r#"{"url":"u","type":7}"#]),
+            (r#"[{"functionCall":{"name":"f","args":{"\u00e9":1}}}]"#, vec!["f", r#"{"é":1}"#]),
+            (r#"[{"tool_calls":[{"id":"i","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]}]"#, vec!["i", "f", r#"{"a":1}"#]),
+            (r#"[{"url":"words","data":"more","content":[5, 1.5]}]"#, vec!["words", "more", "5", "1.5e0"]),
+            (r#"[{"source":{"type":"text","media_type":"text/plain","data":"plain words here"}}]"#, vec!["text/plain", "plain words here"]),
+        ] {
+            assert_eq!(strings(json.as_bytes(), None), text, "{json}");
+        }
+    }
+
+    #[test]
+    fn tokens_count_by_their_number() {
+        for (json, texts, tokens) in [("[[1,2,3],[15339]]", 0, 4), ("[1,2]", 0, 2), (r#"["a","b"]"#, 2, 0), (r#"[{"parts":[{"text":"a"}],"n":[1,2]}]"#, 1, 2)] {
+            let mut counted = 0;
+            assert_eq!((strings(json.as_bytes(), Some(&mut counted)).len(), counted), (texts, tokens), "{json}");
+        }
     }
 
     #[test]
     fn what_is_nested_too_deeply_counts_as_it_is_written() {
         let deep = format!("{}\"x\"{}", "[".repeat(500), "]".repeat(500));
-        assert_eq!(strings(deep.as_bytes()), [deep.as_str()]);
-    }
-
-    #[test]
-    fn a_part_is_counted_once_however_it_is_written() {
-        for (json, parts) in [
-            (r#"[{"type":"image_url","image_url":{"url":"u"}},{"type" : "image_url", "image_url" : "u"}]"#, 2),
-            (r#"[{"image_url":{"url":"u"}}]"#, 1),
-            (r#"[{"type":"image\u005furl","image_ur\u006c":{"url":"u"}}]"#, 1),
-            (r#"[{"type":"file","file":{"file_id":"f"}},{"type":"input_audio","input_audio":{}}]"#, 2),
-            (r#"[{"role":"tool","name":"file","content":"say \"image_url\" \u0022file\u0022 \u00e9 \u00"}]"#, 0),
-        ] {
-            assert_eq!(media_parts(json.as_bytes()), parts, "{json}");
-        }
+        assert_eq!(strings(deep.as_bytes(), None), [deep.as_str()]);
     }
 }

@@ -15,15 +15,33 @@ use bytes::{Bytes, BytesMut};
 /// Delivered events are reduced to their text when they pass this many bytes.
 const REDUCE_AT: usize = 64 * 1024;
 
+/// More bytes around its text than this no event is taken to have.
+const MOST_SHELL: usize = 512;
+
 /// What was delivered, in case it has to be counted.
 pub(in crate::relay) struct Delivered {
     wire: Wire,
     events: Vec<u8>,
     pub(super) text: String,
     pub(super) count: u64,
+    /// Pictures among the words.
+    pub(super) pictures: u64,
+    /// How many of the events are not reduced yet.
+    raw: usize,
+    /// How many bytes an event has beside its text, by the smallest that came.
+    shell: usize,
 }
 
 impl Delivered {
+    fn new(wire: Wire) -> Self {
+        Self { wire, events: Vec::new(), text: String::new(), count: 0, pictures: 0, raw: 0, shell: MOST_SHELL }
+    }
+
+    /// How long the text is, at most: events that are not looked into have all their bytes but the shell that the smallest of them has.
+    pub(super) fn text_len(&self) -> usize {
+        self.text.len() + self.events.len().saturating_sub(self.raw * self.shell)
+    }
+
     fn add(&mut self, events: &[u8], count: u64) {
         self.count += count;
         // Pictures and sound have no text, and are long.
@@ -31,6 +49,10 @@ impl Delivered {
             return;
         }
         self.events.extend_from_slice(events);
+        if let Some(each) = events.len().checked_div(count as usize) {
+            self.raw += count as usize;
+            self.shell = self.shell.min(each.max(least_shell(self.wire)));
+        }
         if self.events.len() > REDUCE_AT {
             self.reduce();
         }
@@ -48,7 +70,18 @@ impl Delivered {
 
     pub(super) fn reduce(&mut self) {
         scan::append_text(self.wire, &self.events, &mut self.text);
+        self.pictures += scan::pictures(self.wire, &self.events);
         self.events.clear();
+        self.raw = 0;
+    }
+}
+
+/// The bytes of an event around its text, when nothing is in it that could be left out.
+fn least_shell(wire: Wire) -> usize {
+    match wire {
+        Wire::Chat | Wire::Gemini => 50,
+        Wire::Messages | Wire::Responses => 110,
+        _ => 0,
     }
 }
 
@@ -80,13 +113,15 @@ pub(in crate::relay) struct PassOptions {
     pub(in crate::relay) rename: Option<Rename>,
     /// The client wants Gemini's JSON array instead of events.
     pub(in crate::relay) array: bool,
+    /// How many answers were asked for.
+    pub(in crate::relay) choices: u64,
 }
 
 impl Pass {
     pub(in crate::relay) fn new(options: PassOptions) -> Self {
-        let PassOptions { wire, tongue, request_id, include_usage, include_cost, rename, array } = options;
-        let scanner = Scanner::new(wire, include_usage || include_cost);
-        let delivered = Delivered { wire, events: Vec::new(), text: String::new(), count: 0 };
+        let PassOptions { wire, tongue, request_id, include_usage, include_cost, rename, array, choices } = options;
+        let scanner = Scanner::new(wire, include_usage || include_cost).choices(choices);
+        let delivered = Delivered::new(wire);
         Self { wire, tongue, request_id, include_cost, rename, array: array.then(Array::default), scanner, delivered }
     }
 
@@ -95,6 +130,22 @@ impl Pass {
         self.delivered.add(&passed.forward, passed.events);
         let forward = self.for_client(passed.forward);
         Taken { forward, done: passed.done, broken: passed.broken.map(|broken| self.scanner.why(broken)) }
+    }
+
+    /// The text that waits for the end: of Gemini's alone, whose last words come with the reason for it.
+    pub(super) fn kept_text(&self) -> String {
+        let mut out = String::new();
+        if self.wire == Wire::Gemini {
+            scan::append_text(self.wire, self.scanner.kept_back(), &mut out);
+        }
+        out
+    }
+
+    /// What was kept back is delivered, too.
+    pub(super) fn add_kept(&mut self, text: &str) {
+        self.delivered.reduce();
+        self.delivered.text.push_str(text);
+        self.delivered.pictures += scan::pictures(self.wire, self.scanner.kept_back());
     }
 
     fn for_client(&mut self, events: Bytes) -> Bytes {

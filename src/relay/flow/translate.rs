@@ -26,6 +26,8 @@ pub(in crate::relay) struct Translation {
     include_cost: bool,
     pub(super) text: String,
     pub(super) events: u64,
+    /// Pictures that the client got.
+    pub(super) pictures: u64,
 }
 
 impl Translation {
@@ -42,6 +44,7 @@ impl Translation {
             include_cost,
             text: String::new(),
             events: 0,
+            pictures: 0,
         }
     }
 
@@ -90,6 +93,7 @@ impl Translation {
                     self.text.push_str(text);
                     self.events += 1;
                 }
+                Event::Grow { delta: Delta::Picture(_), .. } => self.pictures += 1,
                 Event::Open { part: Opening::ToolCall { name, .. }, .. } => self.text.push_str(name),
                 _ => {}
             }

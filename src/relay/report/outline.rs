@@ -179,7 +179,7 @@ impl Items {
     }
 }
 
-/// The searches that Gemini grounded its answer on.
+/// The searches that Gemini grounded its answer on, of the web and of Maps.
 fn queries(candidates: Option<&RawValue>) -> u64 {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -190,10 +190,21 @@ fn queries(candidates: Option<&RawValue>) -> u64 {
     #[serde(rename_all = "camelCase")]
     struct Grounding {
         web_search_queries: Option<Vec<serde::de::IgnoredAny>>,
+        grounding_chunks: Option<Vec<Chunk>>,
     }
-    let grounded = candidates.filter(|candidates| memmem::find(candidates.get().as_bytes(), b"\"webSearchQueries\"").is_some());
+    #[derive(Deserialize)]
+    struct Chunk {
+        maps: Option<serde::de::IgnoredAny>,
+    }
+    let has = |raw: &&RawValue| [&b"\"webSearchQueries\""[..], b"\"maps\""].iter().any(|sign| memmem::find(raw.get().as_bytes(), sign).is_some());
+    let grounded = candidates.filter(has);
     let candidates = parsed::<Vec<Candidate>>(grounded).unwrap_or_default();
-    let of_one =
-        |candidate: Candidate| candidate.grounding_metadata.and_then(|grounding| grounding.web_search_queries).map_or(0, |queries| queries.len() as u64);
+    let of_one = |candidate: Candidate| {
+        candidate.grounding_metadata.map_or(0, |grounding| {
+            // Google bills an answer that is grounded on Maps once.
+            let is_on_maps = grounding.grounding_chunks.into_iter().flatten().any(|chunk| chunk.maps.is_some());
+            grounding.web_search_queries.map_or(0, |queries| queries.len() as u64) + u64::from(is_on_maps)
+        })
+    };
     candidates.into_iter().map(of_one).sum()
 }

@@ -28,7 +28,7 @@ impl Accumulator {
     pub fn may_tell(&self, data: &[u8]) -> bool {
         let has = |word: &[u8]| memmem::find(data, word).is_some();
         match self.form {
-            Form::Gemini => tells(data, b"\"usageMetadata\"") || has(b"\"webSearchQueries\""),
+            Form::Gemini => tells(data, b"\"usageMetadata\"") || has(b"\"webSearchQueries\"") || has(b"\"maps\""),
             Form::Responses => tells(data, b"\"usage\"") || has(b"\"response.output_item.done\""),
             Form::Chat => tells(data, b"\"usage\"") || has(b"\"url_citation\""),
             Form::Rerank => tells(data, b"\"usage\"") || has(b"\"meta\""),

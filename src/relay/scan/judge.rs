@@ -38,6 +38,35 @@ struct Outline<'a> {
     candidates: Option<&'a RawValue>,
 }
 
+/// What ends a Gemini stream.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ends {
+    #[serde(default)]
+    candidates: Option<Vec<Candidate>>,
+    #[serde(default)]
+    prompt_feedback: Option<Feedback>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Feedback {
+    #[serde(default)]
+    block_reason: Option<String>,
+}
+
+/// Gemini's word for no reason.
+const UNSPECIFIED: &str = "FINISH_REASON_UNSPECIFIED";
+
 impl Outline<'_> {
     fn has_error(&self) -> bool {
         self.error.is_some_and(|raw| raw.get() != "null")
@@ -141,7 +170,16 @@ impl Scanner {
         if let Err(broken) = self.add(data) {
             return Verdict::Broken(broken);
         }
-        self.is_final |= has(data, b"\"finishReason\"") || has(data, b"\"blockReason\"");
+        // The words may stand in the arguments of a call.
+        if !self.is_final && (has(data, b"\"finishReason\"") || has(data, b"\"blockReason\"")) {
+            let Ok(ends) = serde_json::from_slice::<Ends>(data) else { return Verdict::Broken(Broken::Garbage) };
+            let ended = |candidate: &Candidate| candidate.finish_reason.as_deref().is_some_and(|reason| !reason.is_empty() && reason != UNSPECIFIED);
+            for candidate in ends.candidates.iter().flatten().filter(|candidate| ended(candidate)) {
+                self.ended |= 1 << candidate.index.unwrap_or(0).min(63);
+            }
+            let is_blocked = ends.prompt_feedback.is_some_and(|feedback| feedback.block_reason.is_some());
+            self.is_final = is_blocked || u64::from(self.ended.count_ones()) >= self.choices;
+        }
         if self.is_final { Verdict::KeepBack } else { Verdict::Forward }
     }
 

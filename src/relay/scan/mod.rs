@@ -8,8 +8,8 @@ mod tests;
 mod text;
 
 pub(super) use pending::Pending;
-pub(super) use text::append_answer;
 pub use text::append_text;
+pub(super) use text::{append_answer, pictures};
 
 use super::dialect::Dialect;
 use super::operation::Operation;
@@ -119,6 +119,10 @@ pub struct Scanner {
     is_final: bool,
     /// A choice of a Chat stream said why it ends.
     has_reason: bool,
+    /// How many answers were asked for; of a Gemini stream.
+    choices: u64,
+    /// Which of them have ended, a bit for each.
+    ended: u64,
     /// The events that end the stream, kept until the charge is durable.
     kept_back: BytesMut,
     /// The beginning of the upstream's error event.
@@ -131,8 +135,25 @@ impl Scanner {
     /// At the beginning of a stream.
     pub fn new(wire: Wire, include_usage: bool) -> Self {
         let (pending, kept_back) = (Pending::default(), BytesMut::new());
-        let usage = Accumulator::new(wire.form());
-        Self { wire, include_usage, pending, usage, is_final: false, has_reason: false, kept_back, error: String::new(), created: None }
+        Self {
+            wire,
+            include_usage,
+            pending,
+            usage: Accumulator::new(wire.form()),
+            is_final: false,
+            has_reason: false,
+            choices: 1,
+            ended: 0,
+            kept_back,
+            error: String::new(),
+            created: None,
+        }
+    }
+
+    /// Of a request for so many answers: a Gemini stream goes on until each has ended.
+    #[must_use]
+    pub fn choices(self, choices: u64) -> Self {
+        Self { choices, ..self }
     }
 
     /// Takes the next piece. Whole events go on; the rest waits for its end.
@@ -197,7 +218,12 @@ impl Scanner {
             self.kept_back.extend_from_slice(&passed.forward);
         }
         match self.wire {
-            Wire::Gemini | Wire::Images => self.is_final,
+            // An upstream may give fewer answers than were asked for.
+            Wire::Gemini => {
+                self.is_final |= self.ended > 0;
+                self.is_final
+            }
+            Wire::Images => self.is_final,
             // Some servers leave out `[DONE]`.
             Wire::Chat => self.is_final && self.has_reason,
             _ => false,
@@ -207,6 +233,11 @@ impl Scanner {
     /// The events that end the stream.
     pub fn take_kept_back(&mut self) -> BytesMut {
         self.kept_back.split()
+    }
+
+    /// The same, left where they are.
+    pub(super) fn kept_back(&self) -> &[u8] {
+        &self.kept_back
     }
 
     /// All of the usage, when it was told.

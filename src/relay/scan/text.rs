@@ -3,6 +3,7 @@
 
 use super::Wire;
 use crate::relay::envelope;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -14,6 +15,12 @@ pub fn append_text(wire: Wire, events: &[u8], out: &mut String) {
             append(wire, data.trim_ascii(), true, out);
         }
     }
+}
+
+/// How many pictures stand inside an answer of words, or in events of one: Gemini gives them so. Inside a text the quotes would be escaped.
+pub(in crate::relay) fn pictures(wire: Wire, json: &[u8]) -> u64 {
+    let names: &[&[u8]] = if wire == Wire::Gemini { &[b"\"inlineData\"", b"\"inline_data\""] } else { &[] };
+    names.iter().map(|name| memmem::find_iter(json, name).count() as u64).sum()
 }
 
 /// Appends the text of a whole answer to `out`.

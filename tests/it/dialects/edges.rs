@@ -132,7 +132,7 @@ const OPERATIONS: [Operation; 12] = [
 
 /// All that is done with what was read of a body, and the body that goes on.
 fn forwarded(envelope: &Envelope, body: &[u8], edits: &Edits<'_>) -> Bytes {
-    assert!(envelope.texts(body).iter().map(|text| text.len()).sum::<usize>() <= body.len() * 4);
+    assert!(envelope.texts(body).0.iter().map(|text| text.len()).sum::<usize>() <= body.len() * 4);
     assert!(envelope.conversation(body).len() <= body.len());
     let (instructions, turns) = envelope.opening(body);
     assert!(instructions.len() + turns.len() <= body.len());
@@ -170,7 +170,7 @@ fn a_body_is_refused_or_edited_in_its_place() {
         }
         for gemini in [None, Some("m")] {
             if let Ok(envelope) = Envelope::read_to_count(gemini, &body) {
-                assert!(envelope.texts(&body).len() <= body.len() + 1);
+                assert!(envelope.texts(&body).0.len() <= body.len() + 1);
             }
         }
     });

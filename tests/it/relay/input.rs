@@ -109,9 +109,38 @@ async fn nesting_and_repetition_do_not_hide_input_from_a_short_balance() {
         let (status, error) = error_of(post(&shop, &customer.key, body).await).await;
         assert_eq!((status, &error["code"]), (402, &json!("insufficient_quota")), "{:.80}", content);
     }
+    // What a tool was given, as it is written; a number of the customer's own; a text in the place of a picture; a type.
+    let numbers = vec!["1234567"; 4_000].join(",");
+    for content in [
+        format!(r#"{{"role":"user","content":[{{"type":"tool_use","id":"i","name":"f","input":{{"data":"{long}"}}}}]}}"#),
+        format!(r#"{{"role":"user","content":[{{"type":"tool_use","id":"i","name":"f","input":{{"n":[{numbers}]}}}}]}}"#),
+        format!(r#"{{"role":"user","content":[{{"type":"tool_use","id":"i","name":"f","input":{{"{long}":1}}}}]}}"#),
+        format!(r#"{{"role":"user","content":[{{"type":"text","text":"x","url":"{long}"}}]}}"#),
+        format!(r#"{{"role":"user","content":[{{"type":"document","source":{{"type":"text","data":"{long}"}}}}]}}"#),
+        format!(r#"{{"role":"user","content":[{{"type":"{long}"}}]}}"#),
+    ] {
+        let body = format!(r#"{{"model":"demo-chat","max_tokens":20,"messages":[{content}]}}"#);
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            let answer = shop.http.post(shop.at(path)).bearer_auth(&customer.key).body(body.clone()).send().await.unwrap();
+            assert_eq!(answer.status(), 402, "{path}: {content:.100}");
+        }
+    }
+    let response = format!(r#"{{"contents":[{{"parts":[{{"functionResponse":{{"name":"f","response":{{"data":"{long}","n":[{numbers}]}}}}}}]}}]}}"#);
+    let answer = shop.http.post(shop.at("/v1beta/models/demo-chat:generateContent")).bearer_auth(&customer.key).body(response).send().await.unwrap();
+    assert_eq!(answer.status(), 402);
+    // Tokens count by their number.
+    for (path, field) in [("/v1/embeddings", "input"), ("/v1/completions", "prompt")] {
+        for (tokens, status) in [(5_000, 402), (100, 200)] {
+            let body = format!(r#"{{"model":"demo-chat","{field}":[{}]}}"#, vec!["100000"; tokens].join(","));
+            let short = shop.customer(Usd(1_000_000)).await;
+            let answer = shop.http.post(shop.at(path)).bearer_auth(&short.key).body(body).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{path}: {tokens}");
+        }
+    }
+    let served = shop.upstream.log().count();
     let body = format!(r#"{HELLO},"response_format":{{"type":"json_schema","json_schema":{{"description":"{long}"}}}}}}"#);
     assert_eq!(post(&shop, &customer.key, body).await.status(), 402);
-    assert_eq!((shop.upstream.log().count(), shop.open_holds().await), (0, 0));
+    assert_eq!((shop.upstream.log().count(), served, shop.open_holds().await), (2, 2, 0));
     assert_eq!(shop.available(customer.user.id).await, Usd(1_000_000));
     shop.finish().await;
 }

@@ -73,6 +73,8 @@ pub enum Opening {
 pub enum Delta {
     /// Words of a text, a refusal or a thought.
     Text(String),
+    /// A picture that the model made, as Markdown: read as words are, but not made of tokens of text.
+    Picture(String),
     /// A piece of a tool call's arguments.
     Arguments(String),
     /// The seal on a thought; comes once, whole.

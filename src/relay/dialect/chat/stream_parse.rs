@@ -341,7 +341,7 @@ mod tests {
             Event::Open { index, part: Opening::ToolCall { id, name, .. } } => format!("{index}+{name}/{id}"),
             Event::Open { index, part: Opening::Thought { redacted: Some(data), .. } } => format!("{index}+redacted/{}", data.value),
             Event::Open { index, part } => format!("{index}+{}", format!("{part:?}").split(' ').next().unwrap()),
-            Event::Grow { index, delta: Delta::Text(text) | Delta::Arguments(text) } => format!("{index}={text}"),
+            Event::Grow { index, delta: Delta::Text(text) | Delta::Picture(text) | Delta::Arguments(text) } => format!("{index}={text}"),
             Event::Grow { index, delta: Delta::Signature(signature) } => format!("{index}!{}", signature.value),
             Event::Close { index } => format!("{index}."),
             Event::Stop(stop) => format!("{stop:?}"),

@@ -126,9 +126,9 @@ impl StreamRenderer {
     fn grow(&self, index: usize, delta: &Delta, out: &mut BytesMut) {
         let Some(kind) = self.parts.get(index).copied() else { return };
         match (kind, delta) {
-            (Kind::Text, Delta::Text(text)) => self.words(out, b"{\"content\":", text),
-            (Kind::Refusal, Delta::Text(text)) => self.words(out, b"{\"refusal\":", text),
-            (Kind::Thought { number, summary }, Delta::Text(text)) => {
+            (Kind::Text, Delta::Text(text) | Delta::Picture(text)) => self.words(out, b"{\"content\":", text),
+            (Kind::Refusal, Delta::Text(text) | Delta::Picture(text)) => self.words(out, b"{\"refusal\":", text),
+            (Kind::Thought { number, summary }, Delta::Text(text) | Delta::Picture(text)) => {
                 let thought = Thought { text: text.clone(), summary, ..Thought::default() };
                 self.value(out, &json!({"reasoning_content": text, "reasoning_details": [thoughts::detail(&thought, number)]}));
             }

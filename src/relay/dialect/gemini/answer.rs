@@ -29,8 +29,8 @@ pub(super) fn gather(events: Vec<Event>) -> Answer {
             Event::Grow { delta, .. } => {
                 // Parts follow each other here: it is always the last that grows.
                 match (answer.parts.last_mut(), delta) {
-                    (Some(Part::Text(text)), Delta::Text(more)) => text.text.push_str(&more),
-                    (Some(Part::Thought(thought)), Delta::Text(more)) => thought.text.push_str(&more),
+                    (Some(Part::Text(text)), Delta::Text(more) | Delta::Picture(more)) => text.text.push_str(&more),
+                    (Some(Part::Thought(thought)), Delta::Text(more) | Delta::Picture(more)) => thought.text.push_str(&more),
                     (Some(Part::Thought(thought)), Delta::Signature(signature)) => thought.signature = Some(signature),
                     (Some(Part::ToolCall(call)), Delta::Arguments(more)) => call.arguments.push_str(&more),
                     _ => {}

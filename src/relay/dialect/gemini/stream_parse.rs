@@ -171,10 +171,10 @@ impl StreamParser {
         }
         let is_thought = part.thought.unwrap_or(false);
         let picture = part.inline_data.map(|blob| format!("![image](data:{};base64,{})", blob.mime_type, blob.data));
-        let text = picture.or(part.text).unwrap_or_default();
-        if !text.is_empty() {
+        let words = part.text.filter(|text| !text.is_empty()).map(Delta::Text);
+        if let Some(delta) = picture.map(Delta::Picture).or(words) {
             let index = self.grown(is_thought, out);
-            out.push(Event::Grow { index, delta: Delta::Text(text) });
+            out.push(Event::Grow { index, delta });
         }
         match seal {
             // The seal on thoughts that were shown.

@@ -147,9 +147,9 @@ impl StreamRenderer {
 
     fn grow(&mut self, index: usize, delta: Delta, out: &mut BytesMut) {
         match (self.open.get_mut(&index), delta) {
-            (_, Delta::Text(text)) if text.is_empty() => {}
-            (Some(Open::Text), Delta::Text(text)) => self.words(&text, false, out),
-            (Some(Open::Thought(thought)), Delta::Text(text)) => {
+            (_, Delta::Text(text) | Delta::Picture(text)) if text.is_empty() => {}
+            (Some(Open::Text), Delta::Text(text) | Delta::Picture(text)) => self.words(&text, false, out),
+            (Some(Open::Thought(thought)), Delta::Text(text) | Delta::Picture(text)) => {
                 // Whether there were words is all that its end must know.
                 thought.summary = true;
                 self.words(&text, true, out);

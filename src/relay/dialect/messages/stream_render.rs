@@ -129,8 +129,8 @@ impl StreamRenderer {
 
     fn grow(&self, delta: Delta, out: &mut BytesMut) {
         let (kind, field, text) = match delta {
-            Delta::Text(text) if self.is_thinking => ("thinking_delta", "thinking", text),
-            Delta::Text(text) => ("text_delta", "text", text),
+            Delta::Text(text) | Delta::Picture(text) if self.is_thinking => ("thinking_delta", "thinking", text),
+            Delta::Text(text) | Delta::Picture(text) => ("text_delta", "text", text),
             Delta::Arguments(json) => ("input_json_delta", "partial_json", json),
             Delta::Signature(signature) => ("signature_delta", "signature", signature.write(Dialect::Messages)),
         };

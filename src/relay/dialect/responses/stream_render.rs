@@ -183,14 +183,14 @@ impl StreamRenderer {
         let Some(Place { item: at, content }) = self.places.get(&index).copied() else { return };
         let Some(item) = self.items.get_mut(at) else { return };
         match (item, delta) {
-            (Item::Message { id, contents }, Delta::Text(text)) => {
+            (Item::Message { id, contents }, Delta::Text(text) | Delta::Picture(text)) => {
                 let Some(words) = contents.get_mut(content) else { return };
                 words.text.push_str(&text);
                 let kind = if words.refusal { "response.refusal.delta" } else { "response.output_text.delta" };
                 let step = Step { delta: Some(&text), ..Step::new(kind, id, at).content(content) };
                 emit(&mut self.sequence, if words.refusal { step } else { step.text_event() }, out);
             }
-            (Item::Reasoning { id, text: all, .. }, Delta::Text(text)) if !text.is_empty() => {
+            (Item::Reasoning { id, text: all, .. }, Delta::Text(text) | Delta::Picture(text)) if !text.is_empty() => {
                 if all.is_empty() {
                     let part = Some(json!({"type": "summary_text", "text": ""}));
                     emit(&mut self.sequence, Step { part, ..Step::new("response.reasoning_summary_part.added", id, at).summary() }, out);
