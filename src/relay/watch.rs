@@ -114,7 +114,7 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Watched<B> {
         let mut body = lock(&self.0.body);
         // Not an end: what comes late must not look whole.
         let Some(stream) = body.as_mut() else { return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into()))) };
-        let polled = Pin::new(&mut **stream).poll_frame(cx).map(|frame| frame.map(|Ok(frame)| Ok(frame)));
+        let polled = Pin::new(&mut **stream).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|never| match never {})));
         let is_handed = matches!(polled, Poll::Ready(Some(_)));
         self.0.looks.store(if is_handed { 0 } else { UPSTREAM }, Ordering::Relaxed);
         polled
