@@ -16,6 +16,7 @@ pub mod health;
 mod option_fields;
 mod options;
 pub mod pattern;
+pub mod pause;
 mod probe;
 #[cfg(test)]
 pub(crate) mod samples;

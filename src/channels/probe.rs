@@ -1,12 +1,12 @@
 //! Tries out what is out of use, so that it comes back before a customer has to find out.
 //!
 //! A probe is the smallest chat that the upstream's dialect knows, sent with the key and for the model in question. It is charged to nobody. Each node
-//! probes what it has itself taken out of use. An upstream that says that the request is wrong has answered: it works.
+//! probes what it has itself taken out of use.
 
-use super::{Channel, Dialect, Permit, Snapshot, Target, Verdict};
+use super::{Channel, Dialect, Permit, Snapshot, Target, Verdict, pause};
 use futures_util::future::join_all;
 use reqwest::Response;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,29 +61,32 @@ async fn ask(channel: &Channel, permit: &Permit) -> (Verdict, Option<Duration>) 
     let request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).header(ACCEPT, HeaderValue::from_static("application/json"));
     match request.body(body).send().await {
         Ok(response) if response.status().is_success() => (if is_answer(response).await { Verdict::Ok } else { Verdict::Broken }, None),
-        Ok(response) => (Verdict::Status(response.status().as_u16()), retry_after(&response)),
+        Ok(response) => {
+            let (verdict, pause) = (Verdict::Status(response.status().as_u16()), pause::in_headers(response.headers()));
+            if pause.is_some() || verdict.is_the_callers() { (verdict, pause) } else { (verdict, pause::in_body(&read(response).await.unwrap_or_default())) }
+        }
         Err(error) if error.is_connect() => (Verdict::Connect, None),
         Err(error) if error.is_timeout() => (Verdict::Timeout, None),
         Err(_) => (Verdict::Broken, None),
     }
 }
 
-/// Only the form in seconds: the other needs the upstream's clock to be right.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+/// Some servers send an error with the status 200, or a page.
+async fn is_answer(response: Response) -> bool {
+    let Some(whole) = read(response).await else { return false };
+    serde_json::from_slice::<Map<String, Value>>(&whole).is_ok_and(|answer| answer.get("error").is_none_or(Value::is_null))
 }
 
-/// Some servers send an error with the status 200, or a page.
-async fn is_answer(mut response: Response) -> bool {
+/// The body, or none when it is too long.
+async fn read(mut response: Response) -> Option<Vec<u8>> {
     let mut whole = Vec::new();
     while let Ok(Some(piece)) = response.chunk().await {
         if whole.len() + piece.len() > MAX_ANSWER {
-            return false;
+            return None;
         }
         whole.extend_from_slice(&piece);
     }
-    serde_json::from_slice::<Map<String, Value>>(&whole).is_ok_and(|answer| answer.get("error").is_none_or(Value::is_null))
+    Some(whole)
 }
 
 fn body(dialect: Dialect, model: &str, overrides: &Map<String, Value>) -> String {

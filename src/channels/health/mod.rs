@@ -4,7 +4,8 @@
 //! for. Each key has one, for refusals that are the key's (401, 402, 403, 429). Each of the upstream's models that failed lately has one, for 5xx,
 //! time-outs and answers that are none: one broken model does not take the others along. A request passes when all three let it.
 //!
-//! One failure never opens a circuit; a 429 that says how long to wait only does what it says. The state is this node's own and in memory; it stays
+//! One failure never opens a circuit, but for one that names the pause that it asks for. An open circuit closes when the one request that it lets
+//! through to see, or a probe, is answered; whatever was under way before says nothing of now. The state is this node's own and in memory; it stays
 //! when the snapshot is read again, by the channel's id and its keys' fingerprints, and goes with the channel.
 
 mod circuit;
@@ -80,6 +81,11 @@ impl Verdict {
     /// Whether another key of the same channel may do better.
     pub fn is_the_keys(self) -> bool {
         matches!(self.blame(), Blame::Key(_))
+    }
+
+    /// Whether it says that the request itself is wrong.
+    pub fn is_the_callers(self) -> bool {
+        self.blame() == Blame::Caller
     }
 
     /// Whether another model of the same upstream may do better.
@@ -223,10 +229,11 @@ impl State {
             }
             Blame::Caller => None,
             Blame::Key(why) => {
-                let (rule, at_once) = match why {
-                    KeyFault::Refused => (REFUSED, false),
-                    KeyFault::Limited => (LIMITED, report.retry_after.is_some()),
+                let rule = match why {
+                    KeyFault::Refused => REFUSED,
+                    KeyFault::Limited => LIMITED,
                 };
+                let at_once = why == KeyFault::Limited && report.retry_after.is_some();
                 let opened = self.key(report.fingerprint).is_some_and(|key| key.fail(Failure { at_once, ..failure(rule, report.trials.key) }));
                 opened.then_some("key")
             }
@@ -254,6 +261,7 @@ impl State {
         if (all || untracked || report.trials.whole) && self.whole.fail(Failure { at_once: all, ..whole }) {
             return Some("channel");
         }
+        let own = Failure { at_once: report.retry_after.is_some(), ..own };
         (!untracked && self.models.entry(report.model.into()).or_default().fail(own)).then_some("model")
     }
 }

@@ -74,6 +74,23 @@ fn a_429_that_names_its_pause_gets_it_and_one_that_does_not_is_one_failure() {
 }
 
 #[test]
+fn whatever_is_worth_another_try_gets_the_pause_that_it_names() {
+    for status in [408, 409, 500, 502, 503, 504, 529] {
+        let clock = Clock::manual(0);
+        let channel = with_keys(1, &clock);
+        ask(&channel).unwrap().report(Verdict::Status(status), None);
+        assert!(ask(&channel).is_ok(), "{status}: one failure never bans");
+        ask(&channel).unwrap().report(Verdict::Status(status), RETRY_AFTER);
+        let Err(Refusal::Open(until)) = ask(&channel) else { panic!("{status}: it rests") };
+        assert!((30_000..=33_000).contains(&until), "{status}");
+        assert!(channel.permit("other", None, &[]).is_ok(), "the others go on");
+    }
+    let channel = with_keys(1, &Clock::manual(0));
+    ask(&channel).unwrap().report(Verdict::Status(401), RETRY_AFTER);
+    assert!(ask(&channel).is_ok(), "a key that is refused does not get better by waiting");
+}
+
+#[test]
 fn a_model_that_fails_does_not_take_the_others_along_but_several_do() {
     let clock = Clock::manual(0);
     let channel = with_keys(1, &clock);

@@ -4,7 +4,7 @@ use super::prepare::{Back, Prepared};
 use super::refusal::refusal;
 use super::translated::Translated;
 use super::{Dispatched, Miss, Whole};
-use crate::channels::{Permit, Verdict};
+use crate::channels::{Permit, Verdict, pause};
 use crate::failpoint;
 use crate::relay::charge::{Call, Charge};
 use crate::relay::count;
@@ -17,7 +17,7 @@ use crate::relay::report::UsageReport;
 use crate::relay::route::Attempt;
 use crate::relay::scan::{self, Wire};
 use crate::relay::whole;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, header};
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use std::time::Duration;
@@ -28,8 +28,8 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 pub(super) const MAX_ERROR: usize = 64 * 1024;
 /// How long an answer that is no stream may take in all, from its first byte.
 const WHOLE_ANSWER: Duration = Duration::from_secs(600);
-/// The longest pause that an upstream may ask for.
-const MAX_PAUSE: Duration = Duration::from_secs(3600);
+/// How long the body of an error is waited for that may say how long to wait.
+const ERROR_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) async fn ask(charge: &mut Charge, attempt: &Attempt, prepared: Prepared<'_>) -> Result<Dispatched, Miss> {
     let call = std::sync::Arc::clone(&charge.call);
@@ -49,7 +49,7 @@ pub(super) async fn ask(charge: &mut Charge, attempt: &Attempt, prepared: Prepar
         200..=299 if streamed => begin_stream(charge, response, patience, way, prepared.back).await,
         200..=299 => whole_answer(charge, response, idle, way, prepared.back).await,
         400 | 404 | 413 | 422 => refusal(&call, channel, way, status, response, idle).await,
-        other => Err(Miss { retry_after: pause(response.headers()), ..Miss::new(Verdict::Status(other), format!("status {other}")) }),
+        other => Err(Miss { retry_after: pause(response).await, ..Miss::new(Verdict::Status(other), format!("status {other}")) }),
     }
 }
 
@@ -84,18 +84,14 @@ fn request_fault(error: reqwest::Error) -> Miss {
     Miss::new(verdict, format!("{:#}", anyhow::Error::new(error.without_url())))
 }
 
-/// The pause that an upstream asks for (RFC 9110, 10.2.3): seconds, or a date; OpenAI and Anthropic say it in milliseconds, too.
-fn pause(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let millis = text("retry-after-ms").and_then(|text| text.parse::<u64>().ok()).map(Duration::from_millis);
-    let seconds = || text("retry-after").and_then(|text| text.parse::<u64>().ok()).map(Duration::from_secs);
-    let until = || {
-        let date = |name: &str| text(name).and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
-        // Between two times of the upstream's own, so that its clock need not be ours.
-        let (at, now) = (date("retry-after")?, date("date")?);
-        Duration::try_from(at.timestamp().duration_since(now.timestamp())).ok()
-    };
-    millis.or_else(seconds).or_else(until).map(|pause| pause.min(MAX_PAUSE))
+/// The pause that an upstream asks for with an error.
+async fn pause(response: Response) -> Option<Duration> {
+    if let Some(pause) = pause::in_headers(response.headers()) {
+        return Some(pause);
+    }
+    // Google's, also where they speak OpenAI's dialect, say it in the body. It comes with the head, or is not worth a wait.
+    let body = tokio::time::timeout(ERROR_PATIENCE, read_up_to(response, MAX_ERROR, ERROR_PATIENCE)).await.ok()?.ok()?;
+    pause::in_body(&body)
 }
 
 fn echo(call: &Call, dialect: Dialect) -> Result<Echo, Miss> {
