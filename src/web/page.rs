@@ -327,7 +327,7 @@ impl Page {
     pub fn fault(&self, fault: &Fault) -> String {
         match fault.verdict {
             Verdict::Status(status) => self.with("channel.fault_status", "status", status),
-            Verdict::Timeout => self.t("channel.fault_timeout").into_owned(),
+            Verdict::Timeout | Verdict::TimeUp => self.t("channel.fault_timeout").into_owned(),
             Verdict::Connect => self.t("channel.fault_connect").into_owned(),
             Verdict::Broken | Verdict::Ok => self.t("channel.fault_broken").into_owned(),
         }

@@ -42,6 +42,8 @@ pub enum Verdict {
     Status(u16),
     /// Nothing came in time.
     Timeout,
+    /// Nothing came in what was left of the request's own time, which may have been little.
+    TimeUp,
     /// No connection.
     Connect,
     /// The connection broke off, or what came was no answer.
@@ -73,7 +75,7 @@ impl Verdict {
             Verdict::Status(401..=403) => Blame::Key(KeyFault::Refused),
             Verdict::Status(429) => Blame::Key(KeyFault::Limited),
             Verdict::Status(300..=399 | 408 | 409 | 500..) | Verdict::Timeout | Verdict::Broken => Blame::Model,
-            Verdict::Status(_) => Blame::Caller,
+            Verdict::Status(_) | Verdict::TimeUp => Blame::Caller,
             Verdict::Connect => Blame::Channel,
         }
     }
@@ -212,7 +214,8 @@ impl State {
         };
         let blame = report.verdict.blame();
         // Whoever answers at all can be reached, if that was what was wrong.
-        if matches!(blame, Blame::Caller | Blame::Key(_)) && report.trials.whole && self.whole.fault().is_some_and(|fault| fault.verdict == Verdict::Connect) {
+        let is_answer = matches!(report.verdict, Verdict::Status(_)) && matches!(blame, Blame::Caller | Blame::Key(_));
+        if is_answer && report.trials.whole && self.whole.fault().is_some_and(|fault| fault.verdict == Verdict::Connect) {
             self.whole.succeed(now, true);
         }
         match blame {

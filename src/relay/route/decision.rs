@@ -79,7 +79,7 @@ impl Decision {
         let result = match verdict {
             Verdict::Ok => Outcome::Status(200),
             Verdict::Status(status) => Outcome::Status(status),
-            Verdict::Timeout => Outcome::Word(Cow::Borrowed("timeout")),
+            Verdict::Timeout | Verdict::TimeUp => Outcome::Word(Cow::Borrowed("timeout")),
             Verdict::Connect => Outcome::Word(Cow::Borrowed("connect")),
             Verdict::Broken => Outcome::Word(Cow::Borrowed("broken")),
         };

@@ -3,7 +3,8 @@
 //! A [`Route`] is made for each request and hands out one attempt after the other: only channels that can do what the request needs, those of the
 //! highest priority first, by weighted chance within one priority. A request with an [affinity](affinity::of) always has the same chance, so
 //! that a conversation stays where its prompt is cached; when channels come, go or fail, only the conversations on those move. A channel whose
-//! key is refused is asked again with another key, and one with a pool of models for another of them, before the next channel has its turn.
+//! key is refused is asked once more with another key, and one with a pool of models for another of them, before the next channel has its turn;
+//! what else it has, and whatever a channel has that was silent, comes when all others had theirs.
 //!
 //! What happened is kept as a [`Decision`], for the request's row.
 
@@ -15,6 +16,7 @@ pub use decision::{Decision, Outcome, Passed, Tried};
 
 use crate::channels::{Channel, Dialect, Permit, Refusal, Target, Verdict};
 use crate::kernel::Random;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +74,8 @@ pub enum Skip {
     Busy,
     /// The request cannot be said in any dialect that it speaks.
     Unfit,
+    /// It was switched off while the request was looking for an answer.
+    Disabled,
 }
 
 impl Skip {
@@ -88,6 +92,7 @@ impl Skip {
             Skip::Keys => "keys",
             Skip::Busy => "busy",
             Skip::Unfit => "unfit",
+            Skip::Disabled => "disabled",
         }
     }
 }
@@ -120,9 +125,9 @@ pub struct Attempt {
     name: usize,
 }
 
-/// A channel that is asked again.
+/// What has failed of a channel.
 #[derive(Debug)]
-struct Again {
+struct Failed {
     at: usize,
     keys: Vec<usize>,
     names: Vec<usize>,
@@ -141,7 +146,11 @@ pub struct Route {
     group: Vec<(f64, usize)>,
     /// Where the next priority begins.
     rest: usize,
-    again: Option<Again>,
+    failed: Vec<Failed>,
+    /// The one that is asked again before all others.
+    again: Option<usize>,
+    /// Those that are asked again after all others.
+    later: VecDeque<usize>,
     decision: Decision,
     soonest: Option<i64>,
     busy: bool,
@@ -154,23 +163,27 @@ impl Route {
         // One channel needs no chance; the number is made only when somebody asks.
         let seed = affinity.unwrap_or_else(|| if candidates.len() > 1 || has_pool(&candidates, model) { u64::from_le_bytes(random.bytes()) } else { 0 });
         let decision = Decision::of(candidates.len());
-        let (group, rest, again, soonest, busy, incapable) = (Vec::new(), 0, None, None, false, None);
-        Self { candidates, model: model.to_owned(), needs, affinity, seed, group, rest, again, decision, soonest, busy, incapable }
+        let (group, rest, failed, again, later) = (Vec::new(), 0, Vec::new(), None, VecDeque::new());
+        let (soonest, busy, incapable) = (None, false, None);
+        Self { candidates, model: model.to_owned(), needs, affinity, seed, group, rest, failed, again, later, decision, soonest, busy, incapable }
     }
 
     /// The next channel to ask, or none: [`Route::unserved`] says why.
     pub fn next_attempt(&mut self) -> Option<Attempt> {
-        if let Some(again) = self.again.take()
-            && let Ok(attempt) = self.admit(again.at, &again.keys, &again.names)
+        if let Some(at) = self.again.take()
+            && let Ok(attempt) = self.admit(at)
         {
-            // What was tried there stays known for the case that this comes to nothing, too.
-            self.again = Some(again);
             return Some(attempt);
         }
         while let Some(at) = self.draw() {
-            match self.admit(at, &[], &[]) {
+            match self.admit(at) {
                 Ok(attempt) => return Some(attempt),
                 Err(why) => self.decision.pass(self.candidates[at].id, why),
+            }
+        }
+        while let Some(at) = self.later.pop_front() {
+            if let Ok(attempt) = self.admit(at) {
+                return Some(attempt);
             }
         }
         None
@@ -192,9 +205,11 @@ impl Route {
         Some(self.group.swap_remove(lowest).1)
     }
 
-    /// Leave to ask a channel, with a key and for a model of its pool that were not tried.
-    fn admit(&mut self, at: usize, keys: &[usize], names: &[usize]) -> Result<Attempt, Skip> {
+    /// Leave to ask a channel, with a key and for a model of its pool that have not failed.
+    fn admit(&mut self, at: usize) -> Result<Attempt, Skip> {
         let channel = Arc::clone(&self.candidates[at]);
+        let failed = self.failed.iter().find(|failed| failed.at == at);
+        let (keys, names) = failed.map_or((Vec::new(), Vec::new()), |failed| (failed.keys.clone(), failed.names.clone()));
         let target = match suits(&channel, &self.needs) {
             Ok(target) => target,
             Err(why) => {
@@ -207,7 +222,7 @@ impl Route {
         let mut why = Skip::Open;
         for name in (0..count).map(|step| (start + step) % count).filter(|name| !names.contains(name)) {
             let upstream = pool.get(name).map_or(self.model.as_str(), String::as_str);
-            match channel.permit(upstream, self.affinity, keys) {
+            match channel.permit(upstream, self.affinity, &keys) {
                 Ok(permit) => return Ok(Attempt { channel, permit, target, at, name }),
                 Err(refusal) => why = self.note(refusal),
             }
@@ -240,25 +255,39 @@ impl Route {
     pub fn missed(&mut self, mut attempt: Attempt, verdict: Verdict, retry_after: Option<Duration>, ms: i64) {
         attempt.permit.report(verdict, retry_after);
         self.decision.tried(&self.model, &attempt, verdict, ms);
-        let mut again = match self.again.take() {
-            Some(again) if again.at == attempt.at => again,
-            _ => Again { at: attempt.at, keys: Vec::new(), names: Vec::new() },
-        };
-        let pool = attempt.channel.options.upstream_names(&self.model).len();
-        if verdict.is_the_keys() {
-            again.keys.push(attempt.permit.key);
-            self.again = (again.keys.len() < attempt.channel.keys.len()).then_some(again);
+        let at = attempt.at;
+        let known = self.failed.iter().position(|failed| failed.at == at).unwrap_or_else(|| {
+            self.failed.push(Failed { at, keys: Vec::new(), names: Vec::new() });
+            self.failed.len() - 1
+        });
+        let failed = &mut self.failed[known];
+        let is_first = failed.keys.is_empty() && failed.names.is_empty();
+        let has_more = if verdict.is_the_keys() {
+            failed.keys.push(attempt.permit.key);
+            failed.keys.len() < attempt.channel.keys.len()
         } else if verdict.is_the_models() {
-            again.names.push(attempt.name);
-            self.again = (again.names.len() < pool).then_some(again);
+            failed.names.push(attempt.name);
+            failed.names.len() < attempt.channel.options.upstream_names(&self.model).len()
+        } else {
+            false
+        };
+        // Attempts are few and patience is short: neither is spent on one channel while another has had no turn.
+        match has_more {
+            true if is_first && verdict != Verdict::Timeout => self.again = Some(at),
+            true => self.later.push_back(at),
+            false => {}
         }
     }
 
     /// Gives an attempt back that was not made, since the request cannot be said in the channel's dialect.
     pub fn unfit(&mut self, attempt: Attempt) {
         self.incapable = Some(Skip::Unfit);
-        self.again = None;
         self.decision.pass(attempt.channel.id, Skip::Unfit);
+    }
+
+    /// Gives an attempt back that was not made, since the channel has been switched off.
+    pub fn gone(&mut self, attempt: Attempt) {
+        self.decision.pass(attempt.channel.id, Skip::Disabled);
     }
 
     /// Counts an attempt that brought an answer, whose first byte came after so many milliseconds. The attempt is kept until the answer has ended.
@@ -284,7 +313,8 @@ impl Route {
     }
 }
 
-fn has_pool(candidates: &[Arc<Channel>], model: &str) -> bool {
+/// Whether one of the channels has several of the upstream's models for this name.
+pub fn has_pool(candidates: &[Arc<Channel>], model: &str) -> bool {
     candidates.iter().any(|channel| channel.options.upstream_names(model).len() > 1)
 }
 

@@ -125,23 +125,43 @@ fn a_chat_is_asked_in_the_callers_dialect_where_it_is_spoken() {
 }
 
 #[test]
-fn another_key_is_tried_before_the_next_channel() {
-    let candidates = open([channel(1).priority(1).keys(&["a", "b", "c"]), channel(2)]);
+fn another_key_is_tried_before_the_next_channel_and_further_ones_after_it() {
+    let candidates = open([channel(1).priority(1).keys(&["a", "b", "c", "d"]), channel(2).keys(&["a", "b", "c"])]);
     let mut route = route(&candidates, needs(), Some(1));
-    let mut keys = Vec::new();
-    for status in [401, 429, 402] {
+    let mut tried = Vec::new();
+    for status in [401, 429, 401, 401, 402, 429] {
         let attempt = route.next_attempt().unwrap();
-        assert_eq!(attempt.channel.id, Id(1));
-        keys.push(attempt.permit.key);
+        tried.push((attempt.channel.id.0, attempt.permit.key));
         route.missed(attempt, Verdict::Status(status), None, 5);
     }
-    keys.sort_unstable();
-    assert_eq!(keys, [0, 1, 2]);
-    let mut attempt = route.next_attempt().unwrap();
-    assert_eq!(attempt.channel.id, Id(2));
-    route.answered(&mut attempt, 200, 40);
+    assert_eq!(tried.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 1, 2, 2, 1, 2]);
+    let mut last = route.next_attempt().unwrap();
+    tried.push((last.channel.id.0, last.permit.key));
+    tried.sort_unstable();
+    assert_eq!(tried, [(1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1), (2, 2)], "each key once");
+    route.answered(&mut last, 200, 40);
     let results: Vec<&Outcome> = route.decision().attempts().iter().map(|tried| &tried.result).collect();
-    assert_eq!(results, [401, 429, 402, 200].map(Outcome::Status).iter().collect::<Vec<_>>());
+    assert_eq!(results, [401, 429, 401, 401, 402, 429, 200].map(Outcome::Status).iter().collect::<Vec<_>>());
+    assert!(route.next_attempt().is_none());
+}
+
+#[test]
+fn a_channel_that_was_silent_is_asked_again_only_when_all_others_were_asked() {
+    let candidates = open([channel(1).priority(1).options(mapped(&["a", "b"])), channel(2), channel(3).priority(-1)]);
+    assert_eq!(asked(route(&candidates, needs(), Some(1)), Verdict::Timeout), [1, 2, 3, 1]);
+}
+
+#[test]
+fn one_that_was_switched_off_meanwhile_is_told_as_such() {
+    let candidates = open([channel(1).priority(1), channel(2)]);
+    let mut route = route(&candidates, needs(), None);
+    let attempt = route.next_attempt().unwrap();
+    route.missed(attempt, Verdict::Connect, None, 1);
+    let attempt = route.next_attempt().unwrap();
+    route.gone(attempt);
+    assert!(route.next_attempt().is_none());
+    assert_eq!(route.decision().passed(), [Passed(Id(2), "disabled".into())]);
+    assert_eq!(candidates[1].health().view().in_flight, 0);
 }
 
 #[test]
@@ -149,7 +169,7 @@ fn another_model_of_a_pool_is_tried_before_the_next_channel() {
     let candidates = open([channel(1).priority(1).options(mapped(&["a", "b"])), channel(2)]);
     let mut route = route(&candidates, needs(), Some(1));
     let mut names = Vec::new();
-    for verdict in [Verdict::Timeout, Verdict::Status(500), Verdict::Status(500)] {
+    for verdict in [Verdict::Broken, Verdict::Status(500), Verdict::Status(500)] {
         let attempt = route.next_attempt().unwrap();
         names.push(attempt.permit.model.clone());
         route.missed(attempt, verdict, None, 5);
@@ -186,12 +206,19 @@ fn what_cannot_be_said_to_a_channel_goes_to_the_next() {
     let candidates = open([channel(1).priority(1).keys(&["a", "b"]), channel(2)]);
     let mut route = route(&candidates, needs(), None);
     let attempt = route.next_attempt().unwrap();
+    route.missed(attempt, Verdict::Status(429), None, 1);
+    let attempt = route.next_attempt().unwrap();
+    assert_eq!(attempt.channel.id, Id(1), "with its other key");
     route.unfit(attempt);
     assert_eq!(candidates[0].health().view().in_flight, 0);
     let attempt = route.next_attempt().unwrap();
     assert_eq!((attempt.channel.id, route.decision().passed()), (Id(2), &[Passed(Id(1), "unfit".into())][..]));
     route.unfit(attempt);
     assert!(route.next_attempt().is_none());
+    let mut route = super::tests::route(&candidates, needs(), None);
+    while let Some(attempt) = route.next_attempt() {
+        route.unfit(attempt);
+    }
     assert_eq!(route.unserved(), Unserved::Incapable(Skip::Unfit));
 }
 
