@@ -190,7 +190,7 @@ async fn admitted(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, h
     let refuse = |error| blank.leave(&call.envelope.model, call.envelope.stream, error);
     let (route, first) = match dispatch::plan(relay, call, model.context_length, headers).await {
         Ok(way) => way,
-        Err(error) => return Err(refuse(error).await),
+        Err((error, why_not)) => return Err(blank.unrouted(&call.envelope.model, call.envelope.stream, error, why_not).await),
     };
     let (full, floor) = (call.size.worst_case(&call.prices), call.size.least(&call.prices));
     let hold = match reserve(relay, call, key, full, floor).await {

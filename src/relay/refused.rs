@@ -10,6 +10,7 @@ use super::{Relay, admit};
 use crate::kernel::{Id, Usage};
 use crate::keys::Entry;
 use crate::relay::charge::operation_word;
+use crate::relay::route::Decision;
 use crate::usage::{Detail, Outcome, Record};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -86,16 +87,21 @@ impl Blank<'_> {
         if without > 0 {
             why = format!("{why} ({without} more before it left no row)");
         }
-        self.write(model, streamed, error, why).await
+        self.write(model, streamed, error, why, None).await
     }
 
     /// Of a request that the limits have counted.
     pub(super) async fn leave(&self, model: &str, streamed: bool, error: ApiError) -> ApiError {
-        let why = said(&error);
-        self.write(model, streamed, error, why).await
+        self.unrouted(model, streamed, error, None).await
     }
 
-    async fn write(&self, model: &str, streamed: bool, error: ApiError, why: String) -> ApiError {
+    /// The same for one that nobody could be asked for, with who was passed over.
+    pub(super) async fn unrouted(&self, model: &str, streamed: bool, error: ApiError, passed: Option<Decision>) -> ApiError {
+        let why = said(&error);
+        self.write(model, streamed, error, why, passed).await
+    }
+
+    async fn write(&self, model: &str, streamed: bool, error: ApiError, why: String, passed: Option<Decision>) -> ApiError {
         let record = Record {
             id: self.id,
             user: self.key.user_id,
@@ -110,7 +116,7 @@ impl Blank<'_> {
             ttft_ms: None,
             duration_ms: (self.relay.kit.clock.now_ms() - self.started_ms).max(0),
             error: Some(why),
-            detail: Detail { operation: operation_word(self.operation), ..Detail::default() },
+            detail: Detail { operation: operation_word(self.operation), route: passed.map(|decision| decision.write()), ..Detail::default() },
         };
         let _ = self.relay.meter.note(record).await;
         error

@@ -3,7 +3,7 @@
 use super::prepare::{Back, Prepared};
 use super::refusal::refusal;
 use super::translated::Translated;
-use super::{Dispatched, Miss, Whole};
+use super::{Dispatched, Miss, Patience, Whole};
 use crate::channels::{Permit, Verdict, pause};
 use crate::failpoint;
 use crate::relay::charge::{Call, Charge};
@@ -21,25 +21,25 @@ use axum::http::{HeaderValue, Method, header};
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// The largest answer that is read as a whole.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// The largest error that is read.
 pub(super) const MAX_ERROR: usize = 64 * 1024;
-/// How long an answer that is no stream may take in all, from its first byte.
-const WHOLE_ANSWER: Duration = Duration::from_secs(600);
 /// How long the body of an error is waited for that may say how long to wait.
 const ERROR_PATIENCE: Duration = Duration::from_secs(1);
 
-pub(super) async fn ask(charge: &mut Charge, attempt: &Attempt, prepared: Prepared<'_>) -> Result<Dispatched, Miss> {
+/// Asks a channel. But for a stream that has begun, all of it is over by the deadline.
+pub(super) async fn ask(charge: &mut Charge, attempt: &Attempt, prepared: Prepared<'_>, deadline: Instant) -> Result<Dispatched, Miss> {
     let call = std::sync::Arc::clone(&charge.call);
     let streamed = call.envelope.stream;
     let (channel, way) = (&attempt.channel, &attempt.permit);
     let request = request(&call, attempt, &prepared, streamed)?;
-    let patience = channel.options.first_byte_timeout.unwrap_or(charge.relay().config.first_byte_timeout);
+    let patience = Patience::new(channel.options.first_byte_timeout.unwrap_or(charge.relay().config.first_byte_timeout), deadline);
     let idle = channel.options.idle_timeout.unwrap_or(charge.relay().config.idle_timeout);
-    let response = match tokio::time::timeout(patience, channel.client().execute(request)).await {
-        Err(_) => return Err(Miss::timeout(format!("no answer within {} ms", patience.as_millis()))),
+    let response = match timeout_at(patience.first_byte, channel.client().execute(request)).await {
+        Err(_) => return Err(patience.over("no answer in time")),
         Ok(Err(error)) => return Err(request_fault(error)),
         Ok(Ok(response)) => response,
     };
@@ -47,9 +47,9 @@ pub(super) async fn ask(charge: &mut Charge, attempt: &Attempt, prepared: Prepar
     let status = response.status();
     match status.as_u16() {
         200..=299 if streamed => begin_stream(charge, response, patience, way, prepared.back).await,
-        200..=299 => whole_answer(charge, response, idle, way, prepared.back).await,
-        400 | 404 | 413 | 422 => refusal(&call, channel, way, status, response, idle).await,
-        other => Err(Miss { retry_after: pause(response).await, ..Miss::new(Verdict::Status(other), format!("status {other}")) }),
+        200..=299 => whole_answer(charge, response, idle, patience, way, prepared.back).await,
+        400 | 404 | 413 | 422 => refusal(&call, channel, way, status, response, idle, deadline).await,
+        other => Err(Miss { retry_after: pause(response, deadline).await, ..Miss::new(Verdict::Status(other), format!("status {other}")) }),
     }
 }
 
@@ -85,12 +85,13 @@ fn request_fault(error: reqwest::Error) -> Miss {
 }
 
 /// The pause that an upstream asks for with an error.
-async fn pause(response: Response) -> Option<Duration> {
+async fn pause(response: Response, deadline: Instant) -> Option<Duration> {
     if let Some(pause) = pause::in_headers(response.headers()) {
         return Some(pause);
     }
     // Google's, also where they speak OpenAI's dialect, say it in the body. It comes with the head, or is not worth a wait.
-    let body = tokio::time::timeout(ERROR_PATIENCE, read_up_to(response, MAX_ERROR, ERROR_PATIENCE)).await.ok()?.ok()?;
+    let until = deadline.min(Instant::now() + ERROR_PATIENCE);
+    let body = timeout_at(until, read_up_to(response, MAX_ERROR, ERROR_PATIENCE)).await.ok()?.ok()?;
     pause::in_body(&body)
 }
 
@@ -126,13 +127,13 @@ fn flow(call: &Call, way: &Permit, back: Back) -> Result<Flow, Miss> {
 }
 
 /// A stream counts as begun when its first piece is here: until then another channel can take over.
-async fn begin_stream(charge: &mut Charge, mut response: Response, patience: Duration, way: &Permit, back: Back) -> Result<Dispatched, Miss> {
+async fn begin_stream(charge: &mut Charge, mut response: Response, patience: Patience, way: &Permit, back: Back) -> Result<Dispatched, Miss> {
     let kind = header_text(response.headers(), header::CONTENT_TYPE);
     if !kind.starts_with("text/event-stream") {
         return Err(Miss::broken(format!("a stream was asked for, '{}' came", kind.chars().take(60).collect::<String>())));
     }
-    let first = match tokio::time::timeout(patience, response.chunk()).await {
-        Err(_) => return Err(Miss::timeout(format!("the stream began with nothing for {} ms", patience.as_millis()))),
+    let first = match timeout_at(patience.first_byte, response.chunk()).await {
+        Err(_) => return Err(patience.over("the stream began with nothing")),
         Ok(Err(error)) => return Err(request_fault(error)),
         Ok(Ok(None)) => return Err(Miss::broken("the stream ended before it began")),
         Ok(Ok(Some(first))) => first,
@@ -149,11 +150,11 @@ async fn begin_stream(charge: &mut Charge, mut response: Response, patience: Dur
     Ok(Dispatched::Stream { response, first, flow })
 }
 
-async fn whole_answer(charge: &mut Charge, response: Response, idle: Duration, way: &Permit, back: Back) -> Result<Dispatched, Miss> {
+async fn whole_answer(charge: &mut Charge, response: Response, idle: Duration, patience: Patience, way: &Permit, back: Back) -> Result<Dispatched, Miss> {
     charge.first_byte();
     let content_type = header_text(response.headers(), header::CONTENT_TYPE).to_owned();
-    let body = tokio::time::timeout(WHOLE_ANSWER, read_up_to(response, MAX_ANSWER, idle)).await;
-    let body = body.unwrap_or_else(|_| Err(Miss::timeout("the answer did not end")))?;
+    let body = timeout_at(patience.whole, read_up_to(response, MAX_ANSWER, idle)).await;
+    let body = body.unwrap_or_else(|_| Err(patience.over("the answer did not end in time")))?;
     let call = &charge.call;
     let whole = match (back, call.envelope.operation) {
         (Back::From(from), Operation::Generate(to)) => {

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::flow::Flow;
 use super::rename::Rename;
 use super::report::UsageReport;
-use super::route::{Attempt, Route, Unserved};
+use super::route::{self, Attempt, Decision, Route, Unserved};
 use crate::channels::{Channel, Verdict};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
@@ -74,24 +74,53 @@ impl Miss {
     }
 }
 
+/// How long an upstream may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Until then something of an answer must be here.
+    first_byte: Instant,
+    /// Until then an answer that is no stream must be here as a whole.
+    whole: Instant,
+    /// It is the request's own time that ends first, and not the channel's.
+    is_cut: bool,
+}
+
+impl Patience {
+    fn new(own: Duration, deadline: Instant) -> Self {
+        let first_byte = Instant::now() + own;
+        Self { first_byte: first_byte.min(deadline), whole: deadline, is_cut: deadline < first_byte }
+    }
+
+    /// Nothing has come until now.
+    fn over(self, why: &str) -> Miss {
+        Miss::new(if self.is_cut { Verdict::TimeUp } else { Verdict::Timeout }, why)
+    }
+}
+
 /// The way of a request, and its first attempt. `context` is what the model itself has room for.
 ///
 /// # Errors
-/// When there is nobody to ask, or nobody needs to be: the request is longer than the model's context.
-pub(super) async fn plan(relay: &Relay, call: &Arc<Call>, context: Option<u64>, headers: &HeaderMap) -> Result<(Route, Attempt), ApiError> {
+/// When there is nobody to ask, or nobody needs to be, as the request is longer than the model's context: what the caller is told, and who was
+/// passed over.
+pub(super) async fn plan(
+    relay: &Relay,
+    call: &Arc<Call>,
+    context: Option<u64>,
+    headers: &HeaderMap,
+) -> Result<(Route, Attempt), (ApiError, Option<Decision>)> {
     let candidates = relay.channels.candidates(&call.envelope.model);
     let room = candidates.iter().filter_map(|channel| channel.options.capabilities.context_length).chain(context);
     let tokens = room::needed(relay, call, room.clone().min(), room.max()).await;
     if let Some(limit) = context.filter(|limit| tokens > *limit) {
-        return Err(ApiError::context_exceeded(limit));
+        return Err((ApiError::context_exceeded(limit), None));
     }
     // Who is alone needs to be told nothing.
-    let is_choice = candidates.len() > 1 || candidates.iter().any(|channel| channel.keys.len() > 1);
+    let is_choice = candidates.len() > 1 || candidates.iter().any(|channel| channel.keys.len() > 1) || route::has_pool(&candidates, &call.envelope.model);
     let affinity = if is_choice { call.affinity(headers) } else { None };
     let mut route = Route::new(candidates, &call.envelope.model, call.needs(tokens), affinity, &relay.kit.random);
     match route.next_attempt() {
         Some(attempt) => Ok((route, attempt)),
-        None => Err(unserved(relay, &route, &call.envelope.model)),
+        None => Err((unserved(relay, &route, &call.envelope.model), Some(route.decision().clone()))),
     }
 }
 
@@ -114,15 +143,20 @@ pub(super) async fn dispatch(charge: &mut Charge, route: &mut Route, first: Atte
     let (mut failures, mut next, mut left) = (Failures::default(), Some(first), charge.relay().config.attempts);
     while let Some(mut attempt) = next.take() {
         match prepare::prepare(&call, &attempt, cap) {
-            Err(unfit) => failures.unfit = failures.unfit.or(Some(unfit)),
+            Err(unfit) => {
+                failures.unfit = failures.unfit.or(Some(unfit));
+                route.unfit(attempt);
+            }
             Ok(_) if left == 0 || Instant::now() >= deadline => break,
             Ok(prepared) => {
                 left -= 1;
                 charge.serving = Some((Arc::clone(&attempt.channel), attempt.permit.model.clone()));
                 charge.first_byte_ms = None;
                 charge.dispatched = true;
+                // For the case that the client leaves while somebody is asked.
+                charge.decision = route.decision().clone();
                 let started = clock.now_ms();
-                let outcome = ask::ask(charge, &attempt, prepared).await;
+                let outcome = ask::ask(charge, &attempt, prepared, deadline).await;
                 let took = clock.now_ms() - started;
                 match outcome {
                     Ok(dispatched) => {
@@ -139,10 +173,22 @@ pub(super) async fn dispatch(charge: &mut Charge, route: &mut Route, first: Atte
                 }
             }
         }
-        next = route.next_attempt();
+        next = following(charge.relay(), route, &call.envelope.model);
     }
     charge.decision = route.decision().clone();
     failures.into_dispatched(charge.relay(), route, &call.envelope.model)
+}
+
+/// The next attempt at a channel that still serves the model: an admin may have switched it off while another one was asked.
+fn following(relay: &Relay, route: &mut Route, model: &str) -> Option<Attempt> {
+    let serving = relay.channels.candidates(model);
+    loop {
+        let attempt = route.next_attempt()?;
+        if serving.iter().any(|channel| channel.id == attempt.channel.id) {
+            return Some(attempt);
+        }
+        route.gone(attempt);
+    }
 }
 
 impl Dispatched {
@@ -166,7 +212,7 @@ struct Failures {
 impl Failures {
     fn add(&mut self, channel: &Channel, miss: &Miss) {
         self.asked = true;
-        self.timed_out = miss.verdict == Verdict::Timeout;
+        self.timed_out = matches!(miss.verdict, Verdict::Timeout | Verdict::TimeUp);
         self.pause = self.pause.into_iter().chain(miss.retry_after).min();
         self.missed.push(format!("{}: {}", channel.name, miss.why));
     }

@@ -9,11 +9,21 @@ use axum::http::StatusCode;
 use reqwest::Response;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// # Errors
 /// When it is not the caller's mistake after all.
-pub(super) async fn refusal(call: &Call, channel: &Channel, way: &Permit, status: StatusCode, response: Response, idle: Duration) -> Result<Dispatched, Miss> {
-    let body = read_up_to(response, MAX_ERROR, idle).await.unwrap_or_default();
+pub(super) async fn refusal(
+    call: &Call,
+    channel: &Channel,
+    way: &Permit,
+    status: StatusCode,
+    response: Response,
+    idle: Duration,
+    deadline: Instant,
+) -> Result<Dispatched, Miss> {
+    let body = timeout_at(deadline, read_up_to(response, MAX_ERROR, idle)).await;
+    let body = body.ok().and_then(Result::ok).unwrap_or_default();
     // Google says of a key that it is wrong with the status of a request that is wrong.
     if channel.kind == Kind::Gemini && memchr::memmem::find(&body, b"API_KEY_INVALID").is_some() {
         return Err(Miss::new(Verdict::Status(401), "its key is not valid"));

@@ -1,6 +1,7 @@
 //! The relay, from a caller's bytes to the charge, against a simulated upstream and against one that keeps no rules.
 
 mod account;
+mod attempts;
 mod billing;
 mod cache;
 mod cap;

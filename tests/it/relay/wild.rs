@@ -12,6 +12,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// Sends the same bytes so many times, or until the caller leaves.
     Repeat(Vec<u8>, usize),
+    /// Says nothing more until the caller leaves.
+    Hang,
 }
 
 /// The running upstream; it ends with the test's runtime.
@@ -71,6 +73,10 @@ async fn serve(mut stream: TcpStream, steps: Vec<Step>, asked: &AtomicU64) -> Op
                 for _ in 0..times {
                     stream.write_all(&bytes).await.ok()?;
                 }
+            }
+            Step::Hang => {
+                while stream.read(&mut buffer).await.ok()? > 0 {}
+                return None;
             }
         }
         stream.flush().await.ok()?;
