@@ -72,17 +72,9 @@ fn schedule(app: &App, jobs: &Jobs) {
 
 /// Tries out what this node has taken out of use.
 async fn probe(prober: Prober, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(PROBE_EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let turns = async {
-        loop {
-            tick.tick().await;
-            prober.probe_due().await;
-        }
-    };
     tokio::select! {
         () = stop.cancelled() => {}
-        () = turns => {}
+        () = prober.run(PROBE_EVERY) => {}
     }
 }
 

@@ -3,13 +3,16 @@
 //! A probe is the smallest chat that the upstream's dialect knows, sent with the key and for the model in question. It is charged to nobody. Each node
 //! probes what it has itself taken out of use.
 
+use super::health::Wanted;
 use super::{Channel, Dialect, Permit, Snapshot, Target, Verdict, pause};
-use futures_util::future::join_all;
+use crate::kernel::Id;
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use reqwest::Response;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::MissedTickBehavior;
 
 /// How long a probe may take in all.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,19 +33,45 @@ impl Prober {
         Self { channels }
     }
 
+    /// Probes whatever is due, looking for it so often. Never returns.
+    pub async fn run(&self, every: Duration) {
+        let mut tick = tokio::time::interval(every);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut running = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                // One that takes long keeps no other from being sent.
+                Some(_) = running.next(), if !running.is_empty() => {}
+            }
+            let room = AT_ONCE.saturating_sub(running.len());
+            running.extend(self.due().into_iter().filter_map(|(id, wanted)| self.begin(id, &wanted)).take(room));
+        }
+    }
+
     /// Sends every probe that is due by the clock and waits for the answers. Returns how many there were.
     pub async fn probe_due(&self) -> usize {
-        let all = self.channels.all();
-        let due: Vec<(&Channel, Permit)> = all.iter().flat_map(|channel| channel.due_probes().into_iter().map(|permit| (&**channel, permit))).collect();
-        let count = due.len();
-        let mut rest = due.into_iter();
-        loop {
-            let portion: Vec<_> = rest.by_ref().take(AT_ONCE).map(|(channel, permit)| probe(channel, permit)).collect();
-            if portion.is_empty() {
-                return count;
+        let each = |(id, wanted): (Id, Wanted)| async move {
+            match self.begin(id, &wanted) {
+                Some(probe) => {
+                    probe.await;
+                    1
+                }
+                None => 0,
             }
-            join_all(portion).await;
-        }
+        };
+        stream::iter(self.due()).map(each).buffer_unordered(AT_ONCE).fold(0, async |sum, sent| sum + sent).await
+    }
+
+    fn due(&self) -> Vec<(Id, Wanted)> {
+        self.channels.all().iter().flat_map(|channel| channel.due_probes().into_iter().map(|wanted| (channel.id, wanted))).collect()
+    }
+
+    /// Sends one, unless the channel has been switched off or somebody else tries it by now.
+    fn begin(&self, id: Id, wanted: &Wanted) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let channel = self.channels.find(id)?;
+        let permit = channel.begin_probe(wanted)?;
+        Some(async move { probe(&channel, permit).await })
     }
 }
 

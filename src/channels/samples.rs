@@ -55,9 +55,15 @@ impl Sample {
     }
 
     pub(crate) fn open(self) -> Channel {
+        let mut registry = Registry::new(self.clock.clone(), Random::seeded(1));
+        self.open_in(&mut registry)
+    }
+
+    /// With the health that a registry has for it.
+    pub(in crate::channels) fn open_in(self, registry: &mut Registry) -> Channel {
         let keys: Vec<Secret<String>> = self.keys.into_iter().map(Secret::new).collect();
         let fingerprints: Vec<u64> = keys.iter().map(fingerprint).collect();
-        let health = Registry::new(self.clock, Random::seeded(1)).of(Id(self.id), "here", &fingerprints);
+        let health = registry.of(Id(self.id), "here", &fingerprints);
         let base_url = Url::parse("https://upstream.example/v1").expect("an address");
         let opened = Opened { kind: self.kind, base_url, keys, options: self.options };
         let client = CLIENT.get_or_init(|| Clients::default().client(&opened.way(Duration::from_secs(5))).expect("a client")).clone();

@@ -14,10 +14,12 @@ const FORGIVEN_AFTER_MS: i64 = 600_000;
 const RETRY_AFTER_MS: std::ops::RangeInclusive<i64> = 1_000..=900_000;
 
 /// When a circuit opens, and for how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
-    /// So many failures in a row open it; half of at least ten of the latest twenty do so, too.
+    /// So many failures in a row open it.
     pub(super) streak: u32,
+    /// Half of at least ten of the latest twenty outcomes do so, too.
+    pub(super) by_share: bool,
     /// The first cool-down; each further one is twice as long.
     pub(super) base_ms: i64,
     /// The longest cool-down.
@@ -46,6 +48,8 @@ pub struct Fault {
     pub verdict: Verdict,
     /// With which of the upstream's models.
     pub model: Box<str>,
+    /// It was asked for a chat.
+    pub chat: bool,
 }
 
 /// A failure to be counted.
@@ -80,6 +84,8 @@ pub(super) struct Circuit {
     window: u32,
     seen: u32,
     streak: u32,
+    /// What the streak counts against: failures of one kind are no run of another.
+    rule: Option<Rule>,
     /// How many times in a row it has opened.
     openings: u32,
     closed_at: i64,
@@ -103,6 +109,12 @@ impl Circuit {
 
     pub(super) fn is_closed(&self) -> bool {
         self.opened.is_none()
+    }
+
+    /// Nothing has gone wrong for a long time, if only because nobody asked: what was before says nothing of now.
+    pub(super) fn is_stale(&self, now: i64) -> bool {
+        let is_old = self.fault.as_ref().is_none_or(|fault| now.saturating_sub(fault.at) > FORGIVEN_AFTER_MS);
+        is_old && self.opened.as_ref().is_none_or(|opened| !opened.trial && now >= opened.until)
     }
 
     pub(super) fn fault(&self) -> Option<&Fault> {
@@ -133,7 +145,8 @@ impl Circuit {
         let Some(opened) = self.opened.as_ref().filter(|opened| !opened.trial) else { return false };
         match interval {
             Some(interval) if !opened.asked_for => now >= opened.at.max(opened.probed_at).saturating_add(millis(interval)),
-            _ => now >= opened.until,
+            // One that has said nothing is followed by another as long after it as the cool-down was.
+            _ => now >= opened.until.max(opened.probed_at.saturating_add(opened.until.saturating_sub(opened.at))),
         }
     }
 
@@ -173,8 +186,13 @@ impl Circuit {
     pub(super) fn fail(&mut self, failure: Failure) -> bool {
         let now = failure.fault.at;
         self.fault = Some(failure.fault.clone());
+        if self.rule.replace(failure.rule) != Some(failure.rule) {
+            self.streak = 0;
+        }
         self.streak = self.streak.saturating_add(1);
-        self.push(1);
+        if failure.rule.by_share {
+            self.push(1);
+        }
         if let Some(opened) = &mut self.opened {
             // Requests that were on their way when it opened say nothing new, but for a pause that the upstream asks for.
             if !failure.trial {
@@ -192,7 +210,7 @@ impl Circuit {
             self.open(now, &failure);
             return true;
         }
-        let bad_share = self.seen >= LEAST_SEEN && self.window.count_ones() * 2 >= self.seen;
+        let bad_share = failure.rule.by_share && self.seen >= LEAST_SEEN && self.window.count_ones() * 2 >= self.seen;
         let opens = failure.at_once || self.streak >= failure.rule.streak || bad_share;
         if opens {
             if now.saturating_sub(self.closed_at) > FORGIVEN_AFTER_MS {
@@ -236,10 +254,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RULE: Rule = Rule { streak: 3, base_ms: 1_000, cap_ms: 8_000 };
+    const RULE: Rule = Rule { streak: 3, by_share: true, base_ms: 1_000, cap_ms: 8_000 };
 
     fn failure(at: i64) -> Failure {
-        let fault = Fault { at, verdict: Verdict::Status(500), model: "m".into() };
+        let fault = Fault { at, verdict: Verdict::Status(500), model: "m".into(), chat: true };
         Failure { fault, rule: RULE, at_once: false, trial: false, retry_after: None, draw: 0 }
     }
 
@@ -303,6 +321,27 @@ mod tests {
         assert!(!circuit.wants_probe(30_899, Some(Duration::ZERO)) && circuit.begin_trial());
         circuit.succeed(30_900, true);
         assert_eq!(circuit.standing(30_900), Standing::Healthy);
+    }
+
+    #[test]
+    fn failures_of_different_kinds_are_no_run() {
+        let (strict, mild) = (Rule { streak: 2, ..RULE }, Rule { streak: 8, by_share: false, ..RULE });
+        let mut circuit = Circuit::default();
+        for rule in [mild, mild, mild, strict, mild, strict] {
+            assert!(!circuit.fail(Failure { rule, ..failure(0) }));
+        }
+        assert!(circuit.fail(Failure { rule: strict, ..failure(0) }));
+    }
+
+    #[test]
+    fn what_is_long_past_is_stale() {
+        let mut circuit = Circuit::default();
+        circuit.fail(failure(0));
+        assert!(!circuit.is_stale(FORGIVEN_AFTER_MS) && circuit.is_stale(FORGIVEN_AFTER_MS + 1));
+        (0..2).for_each(|_| _ = circuit.fail(Failure { retry_after: Some(Duration::from_secs(900)), ..failure(0) }));
+        assert!(!circuit.is_stale(899_999) && circuit.is_stale(900_000));
+        circuit.begin_trial();
+        assert!(!circuit.is_stale(900_000));
     }
 
     #[test]

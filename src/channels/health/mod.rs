@@ -1,7 +1,7 @@
 //! How channels have been doing: what keeps requests away from an upstream that fails, and lets them come back.
 //!
 //! A channel has circuits of three kinds. Its own opens when nothing can connect, or when one request after the other fails whatever model it is
-//! for. Each key has one, for refusals that are the key's (401, 402, 403, 429). Each of the upstream's models that failed lately has one, for 5xx,
+//! for. Each key has one, for refusals that are the key's (401, 402, 429) or that may be (403, which some upstreams say to what a request says). Each of the upstream's models that failed lately has one, for 5xx,
 //! time-outs and answers that are none: one broken model does not take the others along. A request passes when all three let it.
 //!
 //! One failure never opens a circuit, but for one that names the pause that it asks for. An open circuit closes when the one request that it lets
@@ -13,6 +13,7 @@ mod permit;
 mod registry;
 
 pub use circuit::{Fault, Standing};
+pub(super) use permit::Wanted;
 pub use permit::{Permit, Refusal};
 pub(super) use registry::Registry;
 
@@ -23,15 +24,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Nothing connects.
-const UNREACHABLE: Rule = Rule { streak: 3, base_ms: 5_000, cap_ms: 300_000 };
+const UNREACHABLE: Rule = Rule { streak: 3, by_share: true, base_ms: 5_000, cap_ms: 300_000 };
 /// Answers are failures.
-const FAILING: Rule = Rule { streak: 5, base_ms: 5_000, cap_ms: 300_000 };
+const FAILING: Rule = Rule { streak: 5, by_share: true, base_ms: 5_000, cap_ms: 300_000 };
 /// The key is refused: somebody has to do something about it, or to pay.
-const REFUSED: Rule = Rule { streak: 2, base_ms: 60_000, cap_ms: 3_600_000 };
+const REFUSED: Rule = Rule { streak: 2, by_share: true, base_ms: 60_000, cap_ms: 3_600_000 };
+/// The key is refused, or what was asked is: a customer who provokes it must not take the key from the others for long.
+const FORBIDDEN: Rule = Rule { streak: 8, by_share: false, base_ms: 2_000, cap_ms: 30_000 };
 /// The key is over its limits, and the upstream does not say for how long.
-const LIMITED: Rule = Rule { streak: 3, base_ms: 2_000, cap_ms: 60_000 };
+const LIMITED: Rule = Rule { streak: 3, by_share: true, base_ms: 2_000, cap_ms: 60_000 };
 /// How many models of a channel are kept apart; further ones count for the channel as a whole.
 const MAX_MODELS: usize = 64;
+/// After so long without another failure a run of them is none.
+const RUN_ENDS_AFTER_MS: i64 = 600_000;
 
 /// What came of asking an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,7 @@ enum Blame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeyFault {
     Refused,
+    Forbidden,
     Limited,
 }
 
@@ -72,7 +78,8 @@ impl Verdict {
     fn blame(self) -> Blame {
         match self {
             Verdict::Ok => Blame::Nobody,
-            Verdict::Status(401..=403) => Blame::Key(KeyFault::Refused),
+            Verdict::Status(401 | 402) => Blame::Key(KeyFault::Refused),
+            Verdict::Status(403) => Blame::Key(KeyFault::Forbidden),
             Verdict::Status(429) => Blame::Key(KeyFault::Limited),
             Verdict::Status(300..=399 | 408 | 409 | 500..) | Verdict::Timeout | Verdict::Broken => Blame::Model,
             Verdict::Status(_) | Verdict::TimeUp => Blame::Caller,
@@ -108,6 +115,8 @@ pub struct Health {
 struct State {
     /// Tells when the channel was pointed elsewhere: then what was before does not count.
     identity: String,
+    /// Counts its changes: what permits from before have to tell is of something else.
+    epoch: u32,
     whole: Circuit,
     keys: Vec<(u64, Circuit)>,
     /// Only those that failed lately, by the upstream's names.
@@ -126,6 +135,8 @@ struct Run {
     /// Another model has failed, too.
     several: bool,
     length: u32,
+    /// When the latest was.
+    at: i64,
 }
 
 /// What the admin sees of a channel's health.
@@ -158,8 +169,7 @@ impl Health {
     fn adopt(&self, identity: &str, fingerprints: &[u64]) {
         let mut state = self.lock();
         if state.identity != identity {
-            let in_flight = state.in_flight;
-            *state = State { identity: identity.to_owned(), in_flight, ..State::default() };
+            state.begin_anew(identity);
         }
         let mut before = std::mem::take(&mut state.keys);
         let known = |fingerprint: &u64, before: &mut Vec<(u64, Circuit)>| {
@@ -169,9 +179,17 @@ impl Health {
         state.keys = fingerprints.iter().map(|fingerprint| known(fingerprint, &mut before).unwrap_or((*fingerprint, Circuit::default()))).collect();
     }
 
+    /// Forgets how a channel was doing that is not in use any more. Whether requests still run on it, which count when it comes back.
+    fn retire(&self) -> bool {
+        let mut state = self.lock();
+        state.begin_anew("");
+        state.in_flight > 0
+    }
+
     /// What the admin sees.
     pub fn view(&self) -> HealthView {
-        let (state, now) = (self.lock(), self.clock.now_ms());
+        let (mut state, now) = (self.lock(), self.clock.now_ms());
+        state.models.retain(|_, circuit| !circuit.is_stale(now));
         let keys: Vec<Standing> = state.keys.iter().map(|(_, circuit)| circuit.standing(now)).collect();
         let mut models_out: Vec<String> =
             state.models.iter().filter(|(_, circuit)| circuit.standing(now) >= Standing::HalfOpen).map(|(name, _)| name.to_string()).collect();
@@ -193,11 +211,17 @@ struct Report<'a> {
     verdict: Verdict,
     fingerprint: u64,
     model: &'a str,
+    chat: bool,
     retry_after: Option<Duration>,
     trials: permit::Trials,
 }
 
 impl State {
+    fn begin_anew(&mut self, identity: &str) {
+        let (in_flight, epoch) = (self.in_flight, self.epoch.wrapping_add(1));
+        *self = Self { identity: identity.to_owned(), in_flight, epoch, ..Self::default() };
+    }
+
     fn key(&mut self, fingerprint: u64) -> Option<&mut Circuit> {
         self.keys.iter_mut().find(|(known, _)| *known == fingerprint).map(|(_, circuit)| circuit)
     }
@@ -205,7 +229,7 @@ impl State {
     /// Counts what came of a request. Returns what it has opened, for the log.
     fn count(&mut self, report: &Report<'_>, now: i64, draw: impl Fn() -> u64) -> Option<&'static str> {
         let failure = |rule: Rule, trial: bool| Failure {
-            fault: circuit::Fault { at: now, verdict: report.verdict, model: report.model.into() },
+            fault: circuit::Fault { at: now, verdict: report.verdict, model: report.model.into(), chat: report.chat },
             rule,
             at_once: false,
             trial,
@@ -234,6 +258,7 @@ impl State {
             Blame::Key(why) => {
                 let rule = match why {
                     KeyFault::Refused => REFUSED,
+                    KeyFault::Forbidden => FORBIDDEN,
                     KeyFault::Limited => LIMITED,
                 };
                 let at_once = why == KeyFault::Limited && report.retry_after.is_some();
@@ -255,11 +280,17 @@ impl State {
     }
 
     fn model_failed(&mut self, report: &Report<'_>, own: Failure, whole: Failure) -> Option<&'static str> {
-        let run = self.failing.get_or_insert_with(|| Run { model: report.model.into(), several: false, length: 0 });
+        let now = own.fault.at;
+        let run = self.failing.take().filter(|run| now.saturating_sub(run.at) <= RUN_ENDS_AFTER_MS);
+        let mut run = run.unwrap_or_else(|| Run { model: report.model.into(), several: false, length: 0, at: now });
         run.several |= *run.model != *report.model;
-        run.length = run.length.saturating_add(1);
+        (run.length, run.at) = (run.length.saturating_add(1), now);
         // One model that fails is no reason to leave the others alone; several in a row are.
         let all = run.several && run.length >= FAILING.streak;
+        self.failing = Some(run);
+        if self.models.len() >= MAX_MODELS {
+            self.models.retain(|_, circuit| !circuit.is_stale(now));
+        }
         let untracked = self.models.len() >= MAX_MODELS && !self.models.contains_key(report.model);
         if (all || untracked || report.trials.whole) && self.whole.fail(Failure { at_once: all, ..whole }) {
             return Some("channel");

@@ -34,7 +34,10 @@ pub struct Permit {
     fingerprint: u64,
     /// The upstream's name of the model.
     pub model: String,
+    /// It is asked for a chat, as by a probe.
+    pub chat: bool,
     trials: Trials,
+    epoch: u32,
     /// Counts towards the channel's running requests; a probe does not.
     counted: bool,
 }
@@ -63,11 +66,13 @@ impl Channel {
         let slot = pick(&self.keys, &state.keys, start, tried, &mut now)?;
         state.next_key = state.next_key.wrapping_add(1) % self.keys.len().max(1);
         state.in_flight += 1;
+        let epoch = state.epoch;
         let mut trials = Trials { whole: state.whole.begin_trial(), ..Trials::default() };
         trials.model = state.models.get_mut(model).is_some_and(Circuit::begin_trial);
         trials.key = state.key(slot.fingerprint).is_some_and(Circuit::begin_trial);
         drop(guard);
-        Ok(Permit { health: Arc::clone(health), key: slot.index, fingerprint: slot.fingerprint, model: model.to_owned(), trials, counted: true })
+        let (health, model) = (Arc::clone(health), model.to_owned());
+        Ok(Permit { health, key: slot.index, fingerprint: slot.fingerprint, model, chat: true, trials, epoch, counted: true })
     }
 }
 
@@ -95,8 +100,11 @@ impl Permit {
     /// and then breaks off.
     pub fn report(&mut self, verdict: Verdict, retry_after: Option<Duration>) {
         let trials = std::mem::take(&mut self.trials);
-        let report = Report { verdict, fingerprint: self.fingerprint, model: &self.model, retry_after, trials };
+        let report = Report { verdict, fingerprint: self.fingerprint, model: &self.model, chat: self.chat, retry_after, trials };
         let mut state = self.health.lock();
+        if state.epoch != self.epoch {
+            return;
+        }
         let opened = state.count(&report, self.health.clock.now_ms(), || u64::from_le_bytes(self.health.random.bytes()));
         give_back(&mut state, trials, self.fingerprint, &self.model);
         drop(state);
@@ -125,44 +133,72 @@ impl Drop for Permit {
         if self.counted {
             state.in_flight = state.in_flight.saturating_sub(1);
         }
+        if state.epoch != self.epoch {
+            return;
+        }
         give_back(&mut state, self.trials, self.fingerprint, &self.model);
     }
 }
 
+/// A circuit that a probe should try out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::channels) enum Wanted {
+    /// The channel's own.
+    Whole,
+    /// That of the key with this fingerprint.
+    Key(u64),
+    /// That of one of the upstream's models.
+    Model(Box<str>),
+}
+
 impl Channel {
-    /// The probes that are due, each a permit that the circuits in question wait for. Probes do not count as running requests.
-    pub(in crate::channels) fn due_probes(&self) -> Vec<Permit> {
-        let (probe, health) = (&self.options.probe, &self.health);
-        let now = health.clock.now_ms();
-        let mut state = health.lock();
-        let mut due: Vec<Permit> = Vec::new();
-        let mut add = |key: usize, model: String, trials: Trials| {
-            if let Some(slot) = self.keys.get(key) {
-                due.push(Permit { health: Arc::clone(health), key, fingerprint: slot.fingerprint, model, trials, counted: false });
-            }
-        };
-        let model_of = |circuit: &Circuit| probe.model.clone().or_else(|| circuit.fault().map(|fault| fault.model.to_string())).unwrap_or_default();
-        let usable = |state: &State| {
-            let open = |slot: &&KeySlot| state.keys.iter().any(|(known, circuit)| *known == slot.fingerprint && !circuit.is_closed());
-            self.keys.iter().find(|slot| !open(slot)).map_or(0, |slot| slot.index)
-        };
-        if state.whole.wants_probe(now, probe.interval) && state.whole.begin_probe(now) {
-            add(usable(&state), model_of(&state.whole), Trials { whole: true, ..Trials::default() });
-        }
-        for slot in &self.keys {
-            if let Some(circuit) = state.key(slot.fingerprint).filter(|circuit| circuit.wants_probe(now, probe.interval)) {
-                circuit.begin_probe(now);
-                add(slot.index, model_of(circuit), Trials { key: true, ..Trials::default() });
-            }
-        }
-        let key = usable(&state);
-        for (name, circuit) in &mut state.models {
+    /// What a probe is due for. Nothing is taken for it yet: [`Channel::begin_probe`] does when it is sent.
+    pub(in crate::channels) fn due_probes(&self) -> Vec<Wanted> {
+        let (state, now) = (self.health.lock(), self.health.clock.now_ms());
+        let whole = std::iter::once((Wanted::Whole, &state.whole));
+        let keys = state.keys.iter().map(|(fingerprint, circuit)| (Wanted::Key(*fingerprint), circuit));
+        let mut models: Vec<_> = state.models.iter().map(|(name, circuit)| (Wanted::Model(name.clone()), circuit)).collect();
+        models.sort_by_key(|(_, circuit)| circuit.fault().map(|fault| fault.at));
+        whole.chain(keys).chain(models).filter(|(wanted, circuit)| self.is_due(wanted, circuit, now)).map(|(wanted, _)| wanted).collect()
+    }
+
+    fn is_due(&self, wanted: &Wanted, circuit: &Circuit, now: i64) -> bool {
+        let probe = &self.options.probe;
+        let named = probe.model.as_deref();
+        let was_chat = circuit.fault().is_none_or(|fault| fault.chat);
+        let may = match wanted {
+            // A probe is a chat. What failed as something else, such as an embedding, may be no chat model at all: a customer's request tries it.
+            Wanted::Whole | Wanted::Key(_) => named.is_some() || was_chat,
             // Another model says nothing about this one: when the admin names a model to probe with, the others wait for a customer's request.
-            let may = probe.model.as_deref().is_none_or(|model| model == &**name);
-            if may && circuit.wants_probe(now, probe.interval) && circuit.begin_probe(now) {
-                add(key, name.to_string(), Trials { model: true, ..Trials::default() });
-            }
+            Wanted::Model(name) => was_chat && named.is_none_or(|named| named == &**name),
+        };
+        may && circuit.wants_probe(now, probe.interval)
+    }
+
+    /// Takes the trial of a circuit for a probe that is sent now, or none when it is not due any more. A probe does not count as a running request.
+    pub(in crate::channels) fn begin_probe(&self, wanted: &Wanted) -> Option<Permit> {
+        let (mut guard, now) = (self.health.lock(), self.health.clock.now_ms());
+        let state = &mut *guard;
+        let epoch = state.epoch;
+        let is_open = |fingerprint: u64| state.keys.iter().any(|(known, circuit)| *known == fingerprint && !circuit.is_closed());
+        let slot = match wanted {
+            Wanted::Key(fingerprint) => self.keys.iter().find(|slot| slot.fingerprint == *fingerprint)?,
+            _ => self.keys.iter().find(|slot| !is_open(slot.fingerprint)).or(self.keys.first())?,
+        };
+        let (circuit, trials) = match wanted {
+            Wanted::Whole => (&mut state.whole, Trials { whole: true, ..Trials::default() }),
+            Wanted::Key(fingerprint) => (state.key(*fingerprint)?, Trials { key: true, ..Trials::default() }),
+            Wanted::Model(name) => (state.models.get_mut(name)?, Trials { model: true, ..Trials::default() }),
+        };
+        if !self.is_due(wanted, circuit, now) || !circuit.begin_probe(now) {
+            return None;
         }
-        due
+        let model = match wanted {
+            Wanted::Model(name) => name.to_string(),
+            _ => self.options.probe.model.clone().or_else(|| circuit.fault().map(|fault| fault.model.to_string())).unwrap_or_default(),
+        };
+        drop(guard);
+        let health = Arc::clone(&self.health);
+        Some(Permit { health, key: slot.index, fingerprint: slot.fingerprint, model, chat: true, trials, epoch, counted: false })
     }
 }

@@ -24,9 +24,9 @@ impl Registry {
         Arc::clone(health)
     }
 
-    /// Forgets channels that are not in use any more.
+    /// Forgets channels that are not in use any more; of those on which requests still run, all but their number.
     pub(in crate::channels) fn keep(&mut self, in_use: impl Fn(Id) -> bool) {
-        self.all.retain(|id, _| in_use(*id));
+        self.all.retain(|id, health| in_use(*id) || health.retire());
     }
 
     #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The three kinds of circuits together.
 
 use super::circuit::Standing;
-use super::{Health, HealthView, Permit, Refusal, Registry, Verdict};
+use super::{Health, HealthView, Permit, Refusal, Registry, Verdict, Wanted};
 use crate::channels::Channel;
 use crate::channels::samples::channel;
 use crate::channels::{Options, Probe};
@@ -27,6 +27,10 @@ fn fail(channel: &Channel, model: &str, verdict: Verdict, times: usize) {
     }
 }
 
+fn probes(channel: &Channel) -> Vec<Permit> {
+    channel.due_probes().iter().filter_map(|wanted| channel.begin_probe(wanted)).collect()
+}
+
 fn view(channel: &Channel) -> HealthView {
     channel.health().view()
 }
@@ -46,7 +50,7 @@ fn keys_take_turns_and_a_refused_one_is_left_out_until_none_is_left() {
     assert_eq!(channel.permit("m", Some(1), &[]).unwrap().key, 2, "the next one");
     assert_eq!(channel.permit("m", Some(1), &[2]).unwrap().key, 0, "without those that were tried");
     assert!(matches!(channel.permit("m", None, &[0, 2]), Err(Refusal::Keys(_))));
-    for (key, verdict) in [(0, Verdict::Status(402)), (2, Verdict::Status(403))] {
+    for (key, verdict) in [(0, Verdict::Status(402)), (2, Verdict::Status(401))] {
         (0..2).for_each(|_| channel.permit("m", Some(key), &[]).unwrap().report(verdict, None));
     }
     let Err(Refusal::Keys(until)) = ask(&channel) else { panic!("no key is left") };
@@ -162,7 +166,7 @@ fn health_stays_when_the_channel_is_read_again_and_goes_when_it_is_pointed_elsew
     let mut registry = Registry::new(clock.clone(), Random::seeded(1));
     let fault = |health: &Arc<Health>, fingerprint: u64| {
         let mut state = health.lock();
-        let report = super::Report { verdict: Verdict::Status(401), fingerprint, model: "m", retry_after: None, trials: Default::default() };
+        let report = super::Report { verdict: Verdict::Status(401), fingerprint, model: "m", chat: true, retry_after: None, trials: Default::default() };
         state.count(&report, 0, || 0);
         state.count(&report, 0, || 0);
     };
@@ -175,6 +179,105 @@ fn health_stays_when_the_channel_is_read_again_and_goes_when_it_is_pointed_elsew
     registry.of(Id(2), "x", &[]);
     registry.keep(|id| id == Id(2));
     assert_eq!(registry.len(), 1);
+}
+
+#[test]
+fn requests_that_outlive_the_switch_still_count_when_the_channel_comes_back() {
+    let limited = Options { max_concurrency: Some(1), ..Options::default() };
+    let clock = Clock::manual(0);
+    let mut registry = Registry::new(clock.clone(), Random::seeded(1));
+    let open = |registry: &mut Registry| channel(1).clock(&clock).options(limited.clone()).open_in(registry);
+    let before = open(&mut registry);
+    let mut running = ask(&before).unwrap();
+    registry.keep(|_| false);
+    let after = open(&mut registry);
+    assert_eq!(ask(&after).unwrap_err(), Refusal::Busy);
+    (0..5).for_each(|_| running.report(Verdict::Connect, None));
+    assert_eq!(view(&after).standing, Standing::Healthy, "what it tells is of the time before");
+    drop((running, before));
+    assert!(ask(&after).is_ok());
+    drop(after);
+    registry.keep(|_| false);
+    assert_eq!(registry.len(), 0);
+}
+
+#[test]
+fn a_request_that_is_forbidden_takes_the_key_from_nobody_for_long() {
+    let clock = Clock::manual(0);
+    let channel = with_keys(1, &clock);
+    fail(&channel, "m", Verdict::Status(403), 7);
+    ask(&channel).unwrap().report(Verdict::Ok, None);
+    fail(&channel, "m", Verdict::Status(403), 7);
+    ask(&channel).unwrap().report(Verdict::Status(401), None);
+    assert!(ask(&channel).is_ok(), "the first refusal of another kind");
+    let mut longest = 0;
+    for _ in 0..20 {
+        while let Ok(mut permit) = ask(&channel) {
+            permit.report(Verdict::Status(403), None);
+        }
+        let until = view(&channel).open_until.unwrap();
+        longest = longest.max(until - clock.now_ms());
+        clock.advance(until - clock.now_ms());
+    }
+    assert!((20_000..=36_000).contains(&longest), "{longest}");
+}
+
+#[test]
+fn models_that_failed_long_ago_are_forgotten() {
+    let clock = Clock::manual(0);
+    let channel = with_keys(1, &clock);
+    let fail_many = |from: usize| {
+        for n in from..from + super::MAX_MODELS {
+            if let Ok(mut permit) = channel.permit(&format!("model-{n}"), None, &[]) {
+                permit.report(Verdict::Status(500), None);
+            }
+            clock.advance(1);
+            channel.health().lock().failing = None;
+        }
+    };
+    fail_many(0);
+    assert_eq!(channel.health().lock().models.len(), super::MAX_MODELS);
+    clock.advance(super::RUN_ENDS_AFTER_MS + 1);
+    fail_many(1_000);
+    assert_eq!(channel.health().lock().models.len(), super::MAX_MODELS, "others have their place");
+    assert!(ask(&channel).is_ok() && channel.health().lock().whole.is_clean(), "and the channel is not blamed for them");
+    clock.advance(super::RUN_ENDS_AFTER_MS + 1);
+    assert_eq!(view(&channel).standing, Standing::Healthy);
+    for model in ["a", "b", "c", "d", "e", "f"] {
+        fail(&channel, model, Verdict::Timeout, 1);
+        clock.advance(super::RUN_ENDS_AFTER_MS + 1);
+    }
+    assert!(ask(&channel).is_ok(), "no run of failures");
+}
+
+#[test]
+fn what_failed_as_no_chat_waits_for_a_customer() {
+    let clock = Clock::manual(0);
+    let channel = with_keys(1, &clock);
+    for _ in 0..5 {
+        let mut permit = channel.permit("embed", None, &[]).unwrap();
+        permit.chat = false;
+        permit.report(Verdict::Status(500), None);
+    }
+    clock.advance(10_000);
+    assert_eq!(view(&channel).models_out, ["embed"]);
+    assert!(channel.due_probes().is_empty());
+    channel.permit("embed", None, &[]).expect("a trial").report(Verdict::Ok, None);
+    assert!(view(&channel).models_out.is_empty());
+}
+
+#[test]
+fn a_trial_is_taken_when_its_probe_is_sent() {
+    let clock = Clock::manual(0);
+    let channel = with_keys(1, &clock);
+    fail(&channel, "m", Verdict::Connect, 3);
+    clock.advance(10_000);
+    let due = channel.due_probes();
+    assert_eq!(due, [Wanted::Whole]);
+    let mut trial = ask(&channel).expect("a probe that is not sent yet keeps nobody away");
+    assert!(channel.begin_probe(&due[0]).is_none(), "a customer was faster");
+    trial.report(Verdict::Ok, None);
+    assert!(channel.begin_probe(&due[0]).is_none(), "there is nothing to try");
 }
 
 #[test]
@@ -207,20 +310,20 @@ fn probes_are_due_for_what_is_out_of_use_and_only_once_at_a_time() {
     (0..2).for_each(|_| channel.permit("m", Some(1), &[]).unwrap().report(Verdict::Status(401), None));
     fail(&channel, "bad", Verdict::Status(500), 5);
     clock.advance(1_000);
-    let due = channel.due_probes();
+    let due = probes(&channel);
     assert_eq!(due.iter().map(|permit| (permit.key, permit.model.as_str())).collect::<Vec<_>>(), [(1, "cheap")], "the failing model waits for a request");
     assert!(channel.due_probes().is_empty() && view(&channel).in_flight == 0);
     drop(due);
     assert!(channel.due_probes().is_empty(), "not before its interval has passed again");
     clock.advance(1_000);
-    channel.due_probes().pop().unwrap().report(Verdict::Ok, None);
+    probes(&channel).pop().unwrap().report(Verdict::Ok, None);
     assert_eq!(view(&channel).keys[1], Standing::Healthy);
 
     let channel = with_probe(None);
     fail(&channel, "bad", Verdict::Status(500), 5);
     fail(&channel, "m", Verdict::Connect, 3);
     clock.advance(1_000);
-    let due = channel.due_probes();
+    let due = probes(&channel);
     assert_eq!(due.iter().map(|permit| permit.model.as_str()).collect::<Vec<_>>(), ["m", "bad"]);
     for mut permit in due {
         permit.report(Verdict::Ok, None);

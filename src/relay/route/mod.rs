@@ -223,7 +223,10 @@ impl Route {
         for name in (0..count).map(|step| (start + step) % count).filter(|name| !names.contains(name)) {
             let upstream = pool.get(name).map_or(self.model.as_str(), String::as_str);
             match channel.permit(upstream, self.affinity, &keys) {
-                Ok(permit) => return Ok(Attempt { channel, permit, target, at, name }),
+                Ok(mut permit) => {
+                    permit.chat = matches!(target, Target::Chat(_));
+                    return Ok(Attempt { channel, permit, target, at, name });
+                }
                 Err(refusal) => why = self.note(refusal),
             }
         }

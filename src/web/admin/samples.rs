@@ -38,7 +38,7 @@ fn channel() -> ChannelView {
 }
 
 fn health() -> HealthView {
-    let fault = |verdict| Fault { at: 1, verdict, model: "a<b".into() };
+    let fault = |verdict| Fault { at: 1, verdict, model: "a<b".into(), chat: true };
     HealthView {
         standing: Standing::Open,
         open_until: Some(2),
@@ -55,7 +55,7 @@ fn channel_rows() -> Vec<ChannelRow> {
     let faults = [Verdict::Status(500), Verdict::Timeout, Verdict::Connect, Verdict::Broken];
     let mut rows: Vec<ChannelRow> = std::iter::zip(std::iter::zip(states, faults), Kind::ALL)
         .map(|((standing, verdict), kind)| {
-            let last_fault = Some(Fault { at: 1, verdict, model: "m".into() });
+            let last_fault = Some(Fault { at: 1, verdict, model: "m".into(), chat: true });
             ChannelRow { channel: ChannelView { kind, ..channel() }, health: Some(HealthView { standing, last_fault, ..health() }) }
         })
         .collect();
