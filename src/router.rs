@@ -80,7 +80,7 @@ fn customer_side() -> Router<Site> {
 }
 
 fn back_office() -> Router<Site> {
-    use admin::{channels, gift_cards, models, overview, settings, users};
+    use admin::{channels, gift_cards, models, overview, requests, settings, users};
     Router::new()
         .route("/admin", get(overview::show))
         .route("/admin/channels", get(channels::list))
@@ -100,6 +100,8 @@ fn back_office() -> Router<Site> {
         .route("/admin/users/{id}/limits", post(users::limit))
         .route("/admin/users/{id}/disable", get(users::ask_disable).post(users::disable))
         .route("/admin/users/{id}/enable", post(users::enable))
+        .route("/admin/requests", get(requests::list))
+        .route("/admin/requests/{id}", get(requests::show))
         .route("/admin/settings", get(settings::show).post(settings::save))
 }
 

@@ -36,6 +36,7 @@ use crate::db::{Conn, Db};
 use crate::kernel::secrets::AppSecret;
 use crate::kernel::{FieldError, Id, Kit};
 use channel::Opened;
+use std::collections::HashMap;
 
 /// What the keys are sealed for.
 const PURPOSE: &str = "channel-credential";
@@ -166,6 +167,14 @@ pub async fn delete(db: &Db, kit: &Kit, id: Id) -> Result<(), ChannelError> {
 /// The database's.
 pub async fn list(conn: &mut Conn, secret: &AppSecret) -> Result<Vec<ChannelView>, sqlx::Error> {
     Ok(store::all(conn).await?.into_iter().map(|row| view(secret, row)).collect())
+}
+
+/// What every channel is called, those included that were deleted: for the requests they served.
+///
+/// # Errors
+/// The database's.
+pub async fn names(conn: &mut Conn) -> Result<HashMap<Id, String>, sqlx::Error> {
+    Ok(store::names(conn).await?.into_iter().map(|(id, name)| (Id(id), name)).collect())
 }
 
 /// One channel.

@@ -9,6 +9,7 @@ crate::statements! {
            FROM channel WHERE deleted_at IS NULL ORDER BY priority DESC, id";
     ONE = "SELECT id, name, kind, base_url, credential, private, models, priority, weight, enabled, options, created_at, updated_at \
            FROM channel WHERE id = $1 AND deleted_at IS NULL";
+    NAMES = "SELECT id, name FROM channel";
     NAME_TAKEN = "SELECT COUNT(*) FROM channel WHERE name = $1 AND id <> $2 AND deleted_at IS NULL";
     INSERT = "INSERT INTO channel (id, name, kind, base_url, credential, private, models, priority, weight, enabled, options, created_at, updated_at) \
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)";
@@ -56,6 +57,11 @@ pub(super) async fn all(conn: &mut Conn) -> Result<Vec<Row>, sqlx::Error> {
 
 pub(super) async fn one(conn: &mut Conn, id: Id) -> Result<Option<Row>, sqlx::Error> {
     Ok(sqlx::query_as::<sqlx::Any, Columns>(ONE).bind(id.0).fetch_optional(conn).await?.map(row))
+}
+
+/// Of those that were deleted, too.
+pub(super) async fn names(conn: &mut Conn) -> Result<Vec<(i64, String)>, sqlx::Error> {
+    sqlx::query_as::<sqlx::Any, (i64, String)>(NAMES).fetch_all(conn).await
 }
 
 pub(super) async fn name_taken(conn: &mut Conn, name: &str, by_other_than: Id) -> Result<bool, sqlx::Error> {

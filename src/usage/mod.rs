@@ -3,11 +3,13 @@
 //!
 //! Callers: the relay describes requests with [`Record`]; the site reads [`recent`] and [`spend_since`].
 
+mod decision;
 mod parts;
 pub mod store;
 
+pub use decision::{Answered, Decision, Passed, Tried};
 pub use parts::Parts;
-pub use store::{KeyUsage, RequestView};
+pub use store::{KeyUsage, Listed, RequestRow, RequestView};
 
 use crate::db::{Conn, Part};
 use crate::kernel::{Id, Usage, Usd};
@@ -32,6 +34,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All there are.
+    pub const ALL: [Outcome; 6] = [Outcome::Complete, Outcome::Cached, Outcome::ClientGone, Outcome::UpstreamError, Outcome::Refused, Outcome::Recovered];
+
+    /// By its word in the database.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.word() == word)
+    }
+
     /// The word in the database.
     pub const fn word(self) -> &'static str {
         match self {
@@ -149,6 +159,33 @@ impl ledger::Journal for Journal {
 /// The database's.
 pub async fn recent(conn: &mut Conn, user: Id, before: Option<Id>, limit: i64) -> Result<Vec<RequestView>, sqlx::Error> {
     store::recent(conn, user, before.unwrap_or(Id(i64::MAX)), limit).await
+}
+
+/// Which requests an admin looks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Search {
+    /// Of one customer.
+    pub user: Option<Id>,
+    /// That ended so.
+    pub outcome: Option<Outcome>,
+    /// That were answered with this status.
+    pub status: Option<u16>,
+}
+
+/// The shop's latest requests.
+///
+/// # Errors
+/// The database's.
+pub async fn search(conn: &mut Conn, search: Search, before: Option<Id>, limit: i64) -> Result<Vec<Listed>, sqlx::Error> {
+    store::search(conn, search, before.unwrap_or(Id(i64::MAX)), limit).await
+}
+
+/// Everything that is known of one request.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &mut Conn, id: Id) -> Result<Option<RequestRow>, sqlx::Error> {
+    store::find(conn, id).await
 }
 
 /// What a customer was charged for requests that began at or after `since_ms`.

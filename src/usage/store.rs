@@ -1,6 +1,6 @@
 //! The SQL of usage rows.
 
-use super::{Parts, Record};
+use super::{Decision, Outcome, Parts, Record, Search};
 use crate::db::{Bulk, Conn, Part, flag};
 use crate::kernel::{Id, Usd};
 use crate::ledger::Charge;
@@ -9,6 +9,13 @@ use sqlx::{Any, Row, any::AnyRow};
 
 statements! {
     RECENT = "SELECT id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms, parts FROM request WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    SEARCH = "SELECT r.id, r.model, r.streamed, r.status, r.outcome, r.input_tokens, r.cached_tokens, r.cache_write_tokens, r.output_tokens, r.counted, r.cost, r.ttft_ms, r.duration_ms, r.parts, r.user_id, u.email, c.name FROM request r LEFT JOIN users u ON u.id = r.user_id LEFT JOIN channel c ON c.id = r.channel_id \
+              WHERE r.id < $1 AND (CAST($2 AS TEXT) = '' OR r.outcome = $2) AND (CAST($3 AS BIGINT) = 0 OR r.status = $3) ORDER BY r.id DESC LIMIT $4";
+    SEARCH_OF_USER = "SELECT r.id, r.model, r.streamed, r.status, r.outcome, r.input_tokens, r.cached_tokens, r.cache_write_tokens, r.output_tokens, r.counted, r.cost, r.ttft_ms, r.duration_ms, r.parts, r.user_id, u.email, c.name FROM request r LEFT JOIN users u ON u.id = r.user_id LEFT JOIN channel c ON c.id = r.channel_id \
+                      WHERE r.id < $1 AND (CAST($2 AS TEXT) = '' OR r.outcome = $2) AND (CAST($3 AS BIGINT) = 0 OR r.status = $3) AND r.user_id = $5 \
+                      ORDER BY r.id DESC LIMIT $4";
+    FIND = "SELECT r.id, r.model, r.streamed, r.status, r.outcome, r.input_tokens, r.cached_tokens, r.cache_write_tokens, r.output_tokens, r.counted, r.cost, r.ttft_ms, r.duration_ms, r.parts, r.user_id, u.email, c.name, r.key_id, r.channel_id, r.error, r.operation, r.price_id, r.upstream_cost, r.upstream_model, r.route \
+            FROM request r LEFT JOIN users u ON u.id = r.user_id LEFT JOIN channel c ON c.id = r.channel_id WHERE r.id = $1";
     SPEND_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3";
     SPEND_OF_KEY_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3 AND key_id = $4";
     OF_KEY_SINCE = "SELECT model, COUNT(*), CAST(COALESCE(SUM(input_tokens), 0) AS BIGINT), CAST(COALESCE(SUM(cached_tokens), 0) AS BIGINT), \
@@ -72,6 +79,42 @@ pub struct RequestView {
     pub parts: Parts,
 }
 
+/// A request as it stands in the admins' list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// As the customer sees it.
+    pub request: RequestView,
+    /// Whose it is.
+    pub user: Id,
+    /// Their address.
+    pub email: Option<String>,
+    /// The name of the channel that answered, or was asked last.
+    pub channel: Option<String>,
+}
+
+/// Everything that is known of a request.
+#[derive(Clone, Debug)]
+pub struct RequestRow {
+    /// What stands in the list.
+    pub listed: Listed,
+    /// The key it came with.
+    pub key: Id,
+    /// The channel that answered, or was asked last.
+    pub channel_id: Option<Id>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// What was asked for; none for a chat completion.
+    pub operation: Option<String>,
+    /// The price row in force when the request began.
+    pub price: Option<Id>,
+    /// What the upstream asks for it.
+    pub upstream_cost: Option<Usd>,
+    /// The model's name at the upstream, where it is another.
+    pub upstream_model: Option<String>,
+    /// Why it went where it went.
+    pub decision: Option<Decision>,
+}
+
 /// What a key has used of one model.
 #[derive(Clone, Debug)]
 pub struct KeyUsage {
@@ -127,25 +170,54 @@ pub(super) fn write<'a>(entries: &'a [(&'a Record, Charge)]) -> Part<'a> {
 
 pub(super) async fn recent(conn: &mut Conn, user: Id, before: Id, limit: i64) -> Result<Vec<RequestView>, sqlx::Error> {
     let rows = sqlx::query(RECENT).bind(user.0).bind(before.0).bind(limit).fetch_all(conn).await?;
-    let view = |row: &AnyRow| {
-        Ok(RequestView {
-            id: Id(row.try_get(0)?),
-            model: row.try_get(1)?,
-            streamed: row.try_get::<i64, _>(2)? != 0,
-            status: row.try_get(3)?,
-            outcome: row.try_get(4)?,
-            input_tokens: row.try_get(5)?,
-            cached_tokens: row.try_get(6)?,
-            cache_write_tokens: row.try_get(7)?,
-            output_tokens: row.try_get(8)?,
-            counted: row.try_get::<i64, _>(9)? != 0,
-            cost: Usd(row.try_get(10)?),
-            ttft_ms: row.try_get(11)?,
-            duration_ms: row.try_get(12)?,
-            parts: Parts::read(row.try_get::<Option<String>, _>(13)?.as_deref()),
-        })
-    };
     rows.iter().map(view).collect()
+}
+
+/// The first columns of a request.
+fn view(row: &AnyRow) -> Result<RequestView, sqlx::Error> {
+    Ok(RequestView {
+        id: Id(row.try_get(0)?),
+        model: row.try_get(1)?,
+        streamed: row.try_get::<i64, _>(2)? != 0,
+        status: row.try_get(3)?,
+        outcome: row.try_get(4)?,
+        input_tokens: row.try_get(5)?,
+        cached_tokens: row.try_get(6)?,
+        cache_write_tokens: row.try_get(7)?,
+        output_tokens: row.try_get(8)?,
+        counted: row.try_get::<i64, _>(9)? != 0,
+        cost: Usd(row.try_get(10)?),
+        ttft_ms: row.try_get(11)?,
+        duration_ms: row.try_get(12)?,
+        parts: Parts::read(row.try_get::<Option<String>, _>(13)?.as_deref()),
+    })
+}
+
+fn listed(row: &AnyRow) -> Result<Listed, sqlx::Error> {
+    Ok(Listed { request: view(row)?, user: Id(row.try_get(14)?), email: row.try_get(15)?, channel: row.try_get(16)? })
+}
+
+pub(super) async fn search(conn: &mut Conn, search: Search, before: Id, limit: i64) -> Result<Vec<Listed>, sqlx::Error> {
+    let query = sqlx::query(if search.user.is_some() { SEARCH_OF_USER } else { SEARCH });
+    let query = query.bind(before.0).bind(search.outcome.map_or("", Outcome::word)).bind(search.status.map_or(0, i64::from)).bind(limit);
+    let query = if let Some(user) = search.user { query.bind(user.0) } else { query };
+    query.fetch_all(conn).await?.iter().map(listed).collect()
+}
+
+pub(super) async fn find(conn: &mut Conn, id: Id) -> Result<Option<RequestRow>, sqlx::Error> {
+    let Some(row) = sqlx::query(FIND).bind(id.0).fetch_optional(conn).await? else { return Ok(None) };
+    let id_at = |at: usize| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(at)?.map(Id));
+    Ok(Some(RequestRow {
+        listed: listed(&row)?,
+        key: Id(row.try_get(17)?),
+        channel_id: id_at(18)?,
+        error: row.try_get(19)?,
+        operation: row.try_get(20)?,
+        price: id_at(21)?,
+        upstream_cost: row.try_get::<Option<i64>, _>(22)?.map(Usd),
+        upstream_model: row.try_get(23)?,
+        decision: row.try_get::<Option<String>, _>(24)?.and_then(|text| Decision::read(&text)),
+    }))
 }
 
 pub(super) async fn spend_between(conn: &mut Conn, user: Id, from: Id, to: Id) -> Result<Usd, sqlx::Error> {

@@ -109,11 +109,13 @@ test("the back office", async () => {
   await logIn(page, shop.owner);
   await inspectPaths(owner, ["/admin", "/admin/channels", "/admin/channels/new", "/admin/models", "/admin/models/new"]);
   await inspectPaths(owner, ["/admin/gift-cards", "/admin/users", "/admin/users?q=nobody", "/admin/settings"]);
+  await inspectPaths(owner, ["/admin/requests", "/admin/requests?outcome=refused&status=x"]);
+  const request = await linked(page, "/admin/requests", /requests\/[0-9A-Z]{13}$/);
   const channel = await linked(page, "/admin/channels", /channels\/[0-9A-Z]{13}$/);
   const model = await linked(page, "/admin/models", /models\/[0-9A-Z]{13}$/);
   const batch = await linked(page, "/admin/gift-cards", /gift-cards\/[0-9A-Z]{13}$/);
   const user = await linked(page, "/admin/users?q=customer", /users\/[0-9A-Z]{13}$/);
-  await inspectPaths(owner, [channel, `${channel}/delete`, model, `${model}/delete`, batch, `${batch}/void`, user, `${user}/disable`]);
+  await inspectPaths(owner, [request, channel, `${channel}/delete`, model, `${model}/delete`, batch, `${batch}/void`, user, `${user}/disable`]);
   await page.goto("/admin/gift-cards");
   await page.getByLabel("Worth of each card").fill("1");
   await page.getByLabel("Number of cards").fill("2");

@@ -10,9 +10,8 @@
 
 pub mod affinity;
 mod chance;
-mod decision;
 
-pub use decision::{Decision, Outcome, Passed, Tried};
+pub use crate::usage::{Answered, Decision, Passed, Tried};
 
 use crate::channels::{Channel, Dialect, Permit, Refusal, Target, Verdict};
 use crate::kernel::Random;
@@ -178,7 +177,7 @@ impl Route {
         while let Some(at) = self.draw() {
             match self.admit(at) {
                 Ok(attempt) => return Some(attempt),
-                Err(why) => self.decision.pass(self.candidates[at].id, why),
+                Err(why) => self.decision.pass(self.candidates[at].id, why.word()),
             }
         }
         while let Some(at) = self.later.pop_front() {
@@ -257,7 +256,7 @@ impl Route {
     /// Counts an attempt that came to nothing, after so many milliseconds. `retry_after` is the pause that the upstream asked for.
     pub fn missed(&mut self, mut attempt: Attempt, verdict: Verdict, retry_after: Option<Duration>, ms: i64) {
         attempt.permit.report(verdict, retry_after);
-        self.decision.tried(&self.model, &attempt, verdict, ms);
+        self.decision.tried(tried(&self.model, &attempt, verdict, ms));
         let at = attempt.at;
         let known = self.failed.iter().position(|failed| failed.at == at).unwrap_or_else(|| {
             self.failed.push(Failed { at, keys: Vec::new(), names: Vec::new() });
@@ -285,19 +284,19 @@ impl Route {
     /// Gives an attempt back that was not made, since the request cannot be said in the channel's dialect.
     pub fn unfit(&mut self, attempt: Attempt) {
         self.incapable = Some(Skip::Unfit);
-        self.decision.pass(attempt.channel.id, Skip::Unfit);
+        self.decision.pass(attempt.channel.id, Skip::Unfit.word());
     }
 
     /// Gives an attempt back that was not made, since the channel has been switched off.
     pub fn gone(&mut self, attempt: Attempt) {
-        self.decision.pass(attempt.channel.id, Skip::Disabled);
+        self.decision.pass(attempt.channel.id, Skip::Disabled.word());
     }
 
     /// Counts an attempt that brought an answer, whose first byte came after so many milliseconds. The attempt is kept until the answer has ended.
     pub fn answered(&mut self, attempt: &mut Attempt, status: u16, ms: i64) {
         let verdict = if (200..300).contains(&status) { Verdict::Ok } else { Verdict::Status(status) };
         attempt.permit.report(verdict, None);
-        self.decision.tried(&self.model, attempt, Verdict::Status(status), ms);
+        self.decision.tried(tried(&self.model, attempt, Verdict::Status(status), ms));
     }
 
     /// Why there is nobody (else) to ask.
@@ -314,6 +313,19 @@ impl Route {
     pub fn decision(&self) -> &Decision {
         &self.decision
     }
+}
+
+/// What is kept of an attempt.
+fn tried(public: &str, attempt: &Attempt, verdict: Verdict, ms: i64) -> Tried {
+    let result = match verdict {
+        Verdict::Ok => Answered::Status(200),
+        Verdict::Status(status) => Answered::Status(status),
+        Verdict::Timeout | Verdict::TimeUp => Answered::Word("timeout".into()),
+        Verdict::Connect => Answered::Word("connect".into()),
+        Verdict::Broken => Answered::Word("broken".into()),
+    };
+    let model = (attempt.permit.model != public).then(|| attempt.permit.model.clone());
+    Tried { channel: attempt.channel.id, key: attempt.permit.key, model, result, ms }
 }
 
 /// Whether one of the channels has several of the upstream's models for this name.

@@ -140,8 +140,8 @@ fn another_key_is_tried_before_the_next_channel_and_further_ones_after_it() {
     tried.sort_unstable();
     assert_eq!(tried, [(1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1), (2, 2)], "each key once");
     route.answered(&mut last, 200, 40);
-    let results: Vec<&Outcome> = route.decision().attempts().iter().map(|tried| &tried.result).collect();
-    assert_eq!(results, [401, 429, 401, 401, 402, 429, 200].map(Outcome::Status).iter().collect::<Vec<_>>());
+    let results: Vec<&Answered> = route.decision().attempts().iter().map(|tried| &tried.result).collect();
+    assert_eq!(results, [401, 429, 401, 401, 402, 429, 200].map(Answered::Status).iter().collect::<Vec<_>>());
     assert!(route.next_attempt().is_none());
 }
 

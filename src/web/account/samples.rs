@@ -22,7 +22,7 @@ pub fn balance() -> Balance {
     Balance { available: Usd(3_000), held: Usd(2_000), owed: Usd(1), credits: vec![credit(bucket), credit(plan), credit(paid)] }
 }
 
-fn requests() -> Vec<RequestView> {
+pub fn requests() -> Vec<RequestView> {
     let base = RequestView {
         id: Id(1 << 40),
         model: "small<".into(),

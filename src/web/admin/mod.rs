@@ -4,6 +4,7 @@ pub mod channels;
 pub mod gift_cards;
 pub mod models;
 pub mod overview;
+pub mod requests;
 #[cfg(test)]
 mod samples;
 pub mod settings;

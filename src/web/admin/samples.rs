@@ -13,6 +13,7 @@ use crate::keys::Allowance;
 use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
 use crate::limits::Rules;
+use crate::usage::{Decision, Listed, RequestRow};
 use crate::web::Form;
 use crate::web::tests::{check_page, every_rare_price, sample_page};
 use crate::web::ui::Question;
@@ -144,9 +145,8 @@ fn gift_cards_render_in_both_languages() {
     }
 }
 
-#[test]
-fn people_render_in_both_languages() {
-    let user = User {
+fn user() -> User {
+    User {
         id: Id(9),
         email: "ann+<b>@example.com".into(),
         role: Role::Customer,
@@ -157,7 +157,12 @@ fn people_render_in_both_languages() {
         time_zone: None,
         created_at: 1,
         last_login_at: None,
-    };
+    }
+}
+
+#[test]
+fn people_render_in_both_languages() {
+    let user = user();
     let kinds = ["grant", "capture", "absorbed", "correction", "debt", "expiry", "adjustment"];
     let movements: Vec<TransferRow> = kinds
         .iter()
@@ -193,5 +198,57 @@ fn people_render_in_both_languages() {
         let none = Balance { credits: vec![], ..balance };
         let empty = Person { user: off, balance: none, movements: vec![], form: Form::empty(lang), ..person };
         check_page(&empty.render().unwrap());
+    }
+}
+
+#[test]
+fn requests_render_in_both_languages() {
+    let told =
+        r#"{"n":3,"s":[[7,"open"],[8,"no such word"]],"a":[{"c":5,"k":1,"m":"up<1>","r":"timeout","t":30000},{"c":6,"r":429,"t":12},{"c":6,"r":200,"t":312}]}"#;
+    let told = Decision::read(
+        &told
+            .replace("[7,", "[\"0000000000007\",")
+            .replace("[8,", "[\"0000000000008\",")
+            .replace(":5,", ":\"0000000000005\",")
+            .replace(":6,", ":\"0000000000006\","),
+    );
+    let request = crate::web::account::samples::requests().remove(0);
+    let listed = Listed { request, user: Id(9), email: Some("ann+<b>@example.com".into()), channel: Some("Main <1>".into()) };
+    let full = RequestRow {
+        listed: listed.clone(),
+        key: Id(4),
+        channel_id: Some(Id(5)),
+        error: Some("first: status 500 <html>".into()),
+        operation: Some("embeddings".into()),
+        price: Some(Id(3)),
+        upstream_cost: Some(Usd(5)),
+        upstream_model: Some("up<1>".into()),
+        decision: told.clone(),
+    };
+    let names = [(Id(5), "Main <1>".to_owned())].into();
+    for lang in Lang::ALL {
+        let page = || sample_page(lang, "/admin/requests");
+        let mut form = Form::empty(lang).fill("outcome", "refused").fill("status", "x");
+        let rows = vec![listed.clone(), Listed { email: None, channel: None, ..listed.clone() }];
+        let list = Requests { page: page(), requests: rows, form: form.clone(), user: Some(user()), older: Some("/admin/requests?before=1".into()) };
+        check_page(&list.render().unwrap());
+        form.refuse("status", "request.bad_status");
+        check_page(&Requests { page: page(), requests: vec![], form, user: None, older: None }.render().unwrap());
+        let steps = super::requests::steps(&page(), told.as_ref().unwrap(), "m", &names);
+        assert_eq!(steps.len(), 5);
+        let html = Request { page: page(), row: full.clone(), key: Some("Laptop".into()), candidates: Some(3), steps }.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("Main &#60;1&#62;") && html.contains("<code>up&#60;1&#62;</code>") && html.contains("30.00 s") && html.contains("429"), "{html}");
+        let none = RequestRow {
+            channel_id: None,
+            error: None,
+            operation: None,
+            price: None,
+            upstream_cost: None,
+            upstream_model: None,
+            decision: None,
+            ..full.clone()
+        };
+        check_page(&Request { page: page(), row: none, key: None, candidates: None, steps: vec![] }.render().unwrap());
     }
 }

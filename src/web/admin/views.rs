@@ -9,6 +9,7 @@ use crate::kernel::{Id, Prices, Usd};
 use crate::keys::Allowance;
 use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
+use crate::usage::{Listed, RequestRow};
 use crate::web::ui::Question;
 use crate::web::{Form, Page};
 use askama::Template;
@@ -191,6 +192,55 @@ pub struct Person {
     pub defaults: Allowance,
     /// From when on no key of theirs works.
     pub access_ends: i64,
+}
+
+/// `/admin/requests`
+#[derive(Template)]
+#[template(path = "admin/requests.html")]
+pub struct Requests {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them.
+    pub requests: Vec<Listed>,
+    /// The search.
+    pub form: Form,
+    /// Whose they are, when only one customer's are shown.
+    pub user: Option<User>,
+    /// The next page.
+    pub older: Option<String>,
+}
+
+/// A line of the explanation of a request's way.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The channel.
+    pub channel: Id,
+    /// What it is called.
+    pub name: String,
+    /// With which of its keys, as people count, and for which of the upstream's models.
+    pub asked: Option<(usize, String)>,
+    /// How it looks.
+    pub tone: &'static str,
+    /// What came of it, or why it was not asked.
+    pub words: String,
+    /// After how many milliseconds.
+    pub ms: Option<i64>,
+}
+
+/// `/admin/requests/{id}`
+#[derive(Template)]
+#[template(path = "admin/request.html")]
+pub struct Request {
+    /// What every template knows.
+    pub page: Page,
+    /// All that is known of it.
+    pub row: RequestRow,
+    /// What the customer calls the key.
+    pub key: Option<String>,
+    /// How many channels served the model.
+    pub candidates: Option<i64>,
+    /// Who was asked and who was not, in order.
+    pub steps: Vec<Step>,
 }
 
 /// `/admin/settings`

@@ -6,6 +6,7 @@ mod limits;
 mod models;
 mod money;
 mod pages;
+mod requests;
 
 use crate::harness::TestApp;
 use farebox::accounts::{Email, Password, User};

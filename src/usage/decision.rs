@@ -2,8 +2,6 @@
 //!
 //! As JSON it is short, since every request has one: `{"a":[{"c":"0H…","r":200,"t":312}]}` for a channel that was alone and answered.
 
-use super::{Attempt, Skip};
-use crate::channels::Verdict;
 use crate::kernel::Id;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -30,7 +28,7 @@ pub struct Decision {
 pub struct Passed(
     /// Which.
     pub Id,
-    /// Why: a word of [`Skip`].
+    /// Why: a word of the relay's.
     pub Cow<'static, str>,
 );
 
@@ -48,7 +46,7 @@ pub struct Tried {
     pub model: Option<String>,
     /// What came of it.
     #[serde(rename = "r")]
-    pub result: Outcome,
+    pub result: Answered,
     /// After how many milliseconds.
     #[serde(rename = "t")]
     pub ms: i64,
@@ -57,7 +55,7 @@ pub struct Tried {
 /// What came of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Outcome {
+pub enum Answered {
     /// An HTTP status.
     Status(u16),
     /// `timeout`, `connect` or `broken`.
@@ -65,26 +63,21 @@ pub enum Outcome {
 }
 
 impl Decision {
-    pub(super) fn of(candidates: usize) -> Self {
+    /// Of a request whose model so many channels serve.
+    pub fn of(candidates: usize) -> Self {
         Self { candidates, ..Self::default() }
     }
 
-    pub(super) fn pass(&mut self, channel: Id, why: Skip) {
+    /// Notes a channel that was not asked.
+    pub fn pass(&mut self, channel: Id, why: &'static str) {
         if self.passed.len() < LISTED {
-            self.passed.push(Passed(channel, Cow::Borrowed(why.word())));
+            self.passed.push(Passed(channel, Cow::Borrowed(why)));
         }
     }
 
-    pub(super) fn tried(&mut self, public: &str, attempt: &Attempt, verdict: Verdict, ms: i64) {
-        let result = match verdict {
-            Verdict::Ok => Outcome::Status(200),
-            Verdict::Status(status) => Outcome::Status(status),
-            Verdict::Timeout | Verdict::TimeUp => Outcome::Word(Cow::Borrowed("timeout")),
-            Verdict::Connect => Outcome::Word(Cow::Borrowed("connect")),
-            Verdict::Broken => Outcome::Word(Cow::Borrowed("broken")),
-        };
-        let model = (attempt.permit.model != public).then(|| attempt.permit.model.clone());
-        self.attempts.push(Tried { channel: attempt.channel.id, key: attempt.permit.key, model, result, ms });
+    /// Notes one that was asked.
+    pub fn tried(&mut self, tried: Tried) {
+        self.attempts.push(tried);
     }
 
     /// How many channels served the model.
@@ -131,16 +124,16 @@ mod tests {
 
     #[test]
     fn it_is_short_and_reads_back() {
-        let plain = Tried { channel: Id(1 << 40), key: 0, model: None, result: Outcome::Status(200), ms: 312 };
+        let plain = Tried { channel: Id(1 << 40), key: 0, model: None, result: Answered::Status(200), ms: 312 };
         let decision = Decision { candidates: 1, passed: vec![], attempts: vec![plain.clone()] };
         assert_eq!(decision.write(), r#"{"a":[{"c":"0000100000000","r":200,"t":312}]}"#);
-        let failed = Tried { key: 2, model: Some("up".into()), result: Outcome::Word("timeout".into()), ..plain.clone() };
+        let failed = Tried { key: 2, model: Some("up".into()), result: Answered::Word("timeout".into()), ..plain.clone() };
         let decision = Decision { candidates: 3, passed: vec![Passed(Id(7), "open".into())], attempts: vec![failed, plain] };
         assert_eq!(Decision::read(&decision.write()), Some(decision));
         assert_eq!(Decision::read("{}").unwrap().candidates(), 1);
         assert_eq!(Decision::read("nonsense"), None);
         let mut many = Decision::of(500);
-        (0..500).for_each(|n| many.pass(Id(n), Skip::Busy));
+        (0..500).for_each(|n| many.pass(Id(n), "busy"));
         assert!(many.write().len() < 700);
     }
 }
