@@ -252,7 +252,7 @@ impl App {
     ///
     /// # Errors
     /// The database's; the snapshots then show what they showed.
-    pub async fn refresh(&self) -> Result<(), sqlx::Error> {
+    pub async fn refresh(&self) -> Result<(), background::NotFollowed> {
         background::refresh(self).await
     }
 }

@@ -113,20 +113,28 @@ async fn follow(app: App, stop: CancellationToken) {
     }
 }
 
-/// Reads the snapshots whose topic has moved on.
-pub(super) async fn refresh(app: &App) -> Result<(), sqlx::Error> {
-    let revisions = revision::current(&mut *app.db.read().await?).await?;
+/// Which snapshots could not follow the database, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(|(what, error)| format!("{what}: {error}")).collect::<Vec<_>>().join("; "))]
+pub struct NotFollowed(Vec<(&'static str, sqlx::Error)>);
+
+/// Reads the snapshots whose topic has moved on. One that fails keeps none of the others back.
+pub(super) async fn refresh(app: &App) -> Result<(), NotFollowed> {
+    let revisions = async { revision::current(&mut *app.db.read().await?).await };
+    let revisions = revisions.await.map_err(|error| NotFollowed(vec![("revisions", error)]))?;
+    let mut failed = Vec::new();
+    let mut note = |what, outcome: Result<(), sqlx::Error>| failed.extend(outcome.err().map(|error| (what, error)));
     if revisions.of(Topic::Keys) != app.keys.revision() {
-        app.keys.refresh(&app.db).await?;
+        note("keys", app.keys.refresh(&app.db).await);
     }
     if revisions.of(Topic::Catalog) != app.catalog.revision() {
-        app.catalog.refresh(&app.db).await?;
+        note("catalog", app.catalog.refresh(&app.db).await);
     }
     if revisions.of(Topic::Channels) != app.channels.revision() {
-        app.channels.refresh(&app.db).await?;
+        note("channels", app.channels.refresh(&app.db).await);
     }
     if revisions.of(Topic::Settings) != app.settings.revision() {
-        app.settings.refresh(&app.db).await?;
+        note("settings", app.settings.refresh(&app.db).await);
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(NotFollowed(failed)) }
 }

@@ -1,6 +1,7 @@
 //! Revisions: the order of the numbers is the order of the commits.
 
-use crate::harness::TestDb;
+use crate::harness::{TestApp, TestDb};
+use farebox::channels;
 use farebox::db::revision::{Topic, bump, current};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -60,4 +61,26 @@ async fn a_reader_of_a_number_misses_nothing_under_it() {
     for writer in writers {
         writer.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_keeps_nothing_else_from_following() {
+    let shop = TestApp::new().await;
+    shop.stock(&["demo-mini"]).await;
+    let rename = async |sql: &'static str| {
+        let mut tx = shop.app.db.write().await.unwrap();
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+        bump(&mut tx, Topic::Catalog).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    rename("ALTER TABLE model RENAME TO model_away").await;
+    let id = shop.app.channels.all()[0].id;
+    channels::delete(&shop.app.db, &shop.app.kit, id).await.unwrap();
+    shop.until("the channels have followed", || async { shop.app.channels.all().is_empty() }).await;
+    let failed = shop.app.refresh().await.unwrap_err().to_string();
+    assert!(failed.starts_with("catalog: ") && !failed.contains(';'), "{failed}");
+    assert!(shop.app.catalog.get("demo-mini").is_some(), "the last known state is served");
+    rename("ALTER TABLE model_away RENAME TO model").await;
+    shop.app.refresh().await.unwrap();
+    shop.finish().await;
 }
