@@ -65,11 +65,23 @@ fn request(call: &Call, attempt: &Attempt, prepared: &Prepared<'_>, streamed: bo
     headers.insert(header::ACCEPT, HeaderValue::from_static(if streamed { "text/event-stream" } else { "*/*" }));
     if prepared.back == Back::AsIs {
         for (name, value) in &call.betas {
-            headers.insert(name.clone(), value.clone());
+            let value = match headers.get(name) {
+                Some(before) if name.as_str() == "anthropic-beta" => joined(before, value),
+                _ => value.clone(),
+            };
+            headers.insert(name.clone(), value);
         }
     }
     *request.body_mut() = Some(prepared.body.clone().into());
     Ok(request)
+}
+
+/// Two lines of a list as one (RFC 9110, 5.3); the first may be the channel's own.
+fn joined(before: &HeaderValue, value: &HeaderValue) -> HeaderValue {
+    let line = [before.as_bytes(), b",", value.as_bytes()].concat();
+    let mut line = HeaderValue::from_bytes(&line).unwrap_or_else(|_| value.clone());
+    line.set_sensitive(before.is_sensitive());
+    line
 }
 
 /// Without the address: a log line may be shown to people who should not see it.
