@@ -331,3 +331,23 @@ fn probes_are_due_for_what_is_out_of_use_and_only_once_at_a_time() {
     assert_eq!(view(&channel).models_out, Vec::<String>::new());
     assert!(ask(&channel).is_ok());
 }
+
+#[test]
+fn answers_and_refusals_at_the_same_moment_leave_the_pause_that_was_asked_for() {
+    for _ in 0..50 {
+        let channel = with_keys(1, &Clock::manual(0));
+        let permits: Vec<Permit> = (0..8).map(|_| ask(&channel).unwrap()).collect();
+        let barrier = std::sync::Barrier::new(permits.len());
+        std::thread::scope(|scope| {
+            for (n, mut permit) in permits.into_iter().enumerate() {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    let refused = n % 4 == 0;
+                    permit.report(if refused { Verdict::Status(429) } else { Verdict::Ok }, RETRY_AFTER.filter(|_| refused));
+                });
+            }
+        });
+        assert_eq!((view(&channel).keys, view(&channel).in_flight), (vec![Standing::Open], 0));
+    }
+}

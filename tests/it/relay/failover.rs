@@ -48,14 +48,14 @@ async fn the_next_channel_answers_when_one_fails_before_the_first_byte() {
     let bad = Upstream::start(Options::default()).await.unwrap();
     let shop = TestApp::with(&[("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "300")]).await;
     shop.sell("demo-chat", "1", "10").await;
-    for fault in ["401", "402", "403", "408", "429, no-retry-after", "500", "502", "503", "529", "hang-up", "html", "redirect", "stall"] {
+    for fault in ["401", "402", "403", "408", "409", "429, no-retry-after", "500", "502", "503", "529", "hang-up", "html", "redirect", "stall"] {
         let channels = channels_of(&shop, &bad.base_url()).await;
         // An upstream that asks for a pause gets one, and would not be asked twice.
         bad.behave(&format!("{fault}, no-retry-after")).unwrap();
         second_answers(&shop, "demo-chat", fault).await;
         shop.remove(&channels).await;
     }
-    assert_eq!(bad.log().count(), 26, "the first is tried first, and once each time");
+    assert_eq!(bad.log().count(), 28, "the first is tried first, and once each time");
     shop.finish().await;
 }
 

@@ -23,6 +23,7 @@ mod prices;
 mod room;
 mod routing;
 mod rush;
+mod sent;
 mod shutdown;
 mod usage;
 mod wild;
