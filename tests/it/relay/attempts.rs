@@ -5,7 +5,7 @@ use super::wild::{Step, Wild, head, send, stream_head};
 use super::{ask, ask_stream, error_of, read_words};
 use crate::harness::TestApp;
 use crate::harness::app::Customer;
-use farebox::channels::{self, ChannelDraft, ChannelFields};
+use farebox::channels::{self, ChannelFields};
 use farebox::demo::upstream::{Options, Upstream};
 use farebox::kernel::Usd;
 use farebox::kernel::secrets::Secret;
@@ -148,9 +148,7 @@ async fn a_search_is_explained_that_found_nobody_or_that_nobody_waited_for() {
 async fn a_channel_that_cannot_say_the_request_stands_in_the_explanation() {
     let (shop, first, id) = beside_a_steady_one().await;
     let fields = TestApp::channel_fields("first", &first.base_url(), &["demo-mini"]);
-    let draft = ChannelDraft::parse(&ChannelFields { kind: "anthropic".into(), priority: "5".into(), ..fields }, true).unwrap();
-    channels::save(&shop.app.db, &shop.app.kit, &shop.app.secret, Some(id), &draft).await.unwrap();
-    shop.app.refresh().await.unwrap();
+    shop.channel_as(Some(id), &ChannelFields { kind: "anthropic".into(), priority: "5".into(), ..fields }).await;
     let customer = shop.customer(Usd::dollars(1)).await;
     let mut body = ask("demo-mini", "Hello");
     body["n"] = json!(2);

@@ -94,7 +94,8 @@ async fn two_thousand_requests_through_five_channels_that_fail_at_random() {
     let mut upstreams = Vec::new();
     for (n, (fault, kind)) in FAULTS.into_iter().zip(KINDS).enumerate() {
         let upstream = Upstream::start(Options::default()).await.expect("an upstream");
-        upstream.behave(&format!("{fault}, seed={n}")).expect("a known switch");
+        // An upstream that asks for a pause gets it: with all five at rest there would be nothing to see.
+        upstream.behave(&format!("{fault}, seed={n}, no-retry-after")).expect("a known switch");
         let fields = TestApp::channel_fields(&format!("channel {n}"), &upstream.base_url(), &["demo-chat"]);
         shop.channel_as(None, &ChannelFields { kind: kind.into(), ..fields }).await;
         upstreams.push(upstream);

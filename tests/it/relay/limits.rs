@@ -225,8 +225,8 @@ async fn an_answer_that_is_a_failure_tells_of_the_limits_that_it_counted_in() {
         for (key, body, status) in [
             (&poor, ask("demo-chat", &long), 402),
             (&spent, ask("demo-chat", "Hello"), 429),
-            (&key, ask("demo-down", "[[503, retry-after=7]] Hello"), 502),
             (&key, ask("demo-down", "[[400]] Hello"), 400),
+            (&key, ask("demo-down", "[[503, retry-after=7]] Hello"), 502),
         ] {
             let answer = shop.chat(key, body).await;
             assert_eq!((answer.status().as_u16(), number(&answer, "x-ratelimit-limit-requests")), (status, 50), "{:?}", answer.headers());
