@@ -51,14 +51,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    /// Names and values.
+    type Pairs<'a> = &'a [(&'static str, &'a str)];
+
+    fn headers(pairs: Pairs<'_>) -> HeaderMap {
         HeaderMap::from_iter(pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())))
     }
 
     #[test]
     fn headers_say_it_in_three_ways() {
         const DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        let cases: [(&[(&'static str, &str)], Option<u64>); 16] = [
+        let cases: [(Pairs<'_>, Option<u64>); 16] = [
             (&[], None),
             (&[("retry-after", "37")], Some(37_000)),
             (&[("retry-after", " 0 ")], Some(0)),

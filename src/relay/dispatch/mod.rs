@@ -102,12 +102,7 @@ impl Patience {
 /// # Errors
 /// When there is nobody to ask, or nobody needs to be, as the request is longer than the model's context: what the caller is told, and who was
 /// passed over.
-pub(super) async fn plan(
-    relay: &Relay,
-    call: &Arc<Call>,
-    context: Option<u64>,
-    headers: &HeaderMap,
-) -> Result<(Route, Attempt), (ApiError, Option<Decision>)> {
+pub(super) async fn plan(relay: &Relay, call: &Arc<Call>, context: Option<u64>, headers: &HeaderMap) -> Result<(Route, Attempt), (ApiError, Option<Decision>)> {
     let candidates = relay.channels.candidates(&call.envelope.model);
     let room = candidates.iter().filter_map(|channel| channel.options.capabilities.context_length).chain(context);
     let tokens = room::needed(relay, call, room.clone().min(), room.max()).await;

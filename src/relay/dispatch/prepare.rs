@@ -125,13 +125,6 @@ impl Call {
             Operation::GeminiEmbed => &[Door::Gemini("embedContent"), Door::OpenAi("embeddings")],
             Operation::GeminiEmbedBatch => &[Door::Gemini("batchEmbedContents"), Door::OpenAi("embeddings")],
         };
-        Needs {
-            targets,
-            tools: envelope.needs.tools,
-            vision: self.size.pictures,
-            json_schema: envelope.needs.json_schema,
-            streaming: envelope.stream,
-            tokens,
-        }
+        Needs { targets, tools: envelope.needs.tools, vision: self.size.pictures, json_schema: envelope.needs.json_schema, streaming: envelope.stream, tokens }
     }
 }
