@@ -10,7 +10,7 @@ CUSTOMERS = 100_000
 CHANNELS = 500
 # So many of the channels serve the model that is asked for; the others serve models of their own, as in a shop that has grown.
 SERVING = 20
-BALANCE = 10 * 10**9
+BALANCE = 10_000 * 10**9
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # The house account that gifts are debited to (src/ledger/accounts.rs).
 PROMOTION = 3
