@@ -133,7 +133,7 @@ async fn again(relay: &Relay, call: &Arc<Call>, key: &Entry, permit: Permit, kep
     let hold = match reserve(relay, call, key, cost, cost).await {
         Ok(hold) => hold,
         Err(error) => {
-            let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
+            let blank = Blank::of(relay, call, key);
             return Err(blank.leave(&call.envelope.model, call.envelope.stream, error).await);
         }
     };
@@ -166,7 +166,7 @@ async fn relayed(relay: &Relay, call: Arc<Call>, model: &Model, key: &Entry, hea
     let permit = match admit::admit(relay, key, call.size.tokens_estimate(), call.tongue()).await {
         Ok(permit) => permit,
         Err(error) => {
-            let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
+            let blank = Blank::of(relay, &call, key);
             return Err(blank.turn_away(&call.envelope.model, call.envelope.stream, error).await);
         }
     };
@@ -186,7 +186,7 @@ async fn admitted(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, h
     if let Some((kept, cost)) = kept(relay, call, model) {
         return again(relay, call, key, permit, &kept, cost).await;
     }
-    let blank = Blank { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms };
+    let blank = Blank::of(relay, call, key);
     let refuse = |error| blank.leave(&call.envelope.model, call.envelope.stream, error);
     let (route, first) = match dispatch::plan(relay, call, model.context_length, headers).await {
         Ok(way) => way,

@@ -9,7 +9,7 @@ use super::pipeline::first_of;
 use super::{Relay, admit};
 use crate::kernel::{Id, Usage};
 use crate::keys::Entry;
-use crate::relay::charge::operation_word;
+use crate::relay::charge::{Call, operation_word};
 use crate::relay::route::Decision;
 use crate::usage::{Detail, Outcome, Record};
 use std::collections::HashMap;
@@ -67,7 +67,12 @@ pub(super) struct Blank<'a> {
     pub(super) started_ms: i64,
 }
 
-impl Blank<'_> {
+impl<'a> Blank<'a> {
+    /// Of a call that has come to nothing.
+    pub(super) fn of(relay: &'a Relay, call: &Call, key: &'a Entry) -> Self {
+        Self { relay, id: call.id, key, operation: call.envelope.operation, started_ms: call.started_ms }
+    }
+
     /// Of a request that is wrong in itself, and that no limit has counted yet. When a limit is reached, that is what its caller is told instead.
     pub(super) async fn refuse(&self, model: &str, streamed: bool, error: ApiError) -> ApiError {
         let tongue = self.operation.tongue();

@@ -275,7 +275,7 @@ impl StreamBody {
 
     /// The upstream is done, and what it had kept back for the end goes out with it, unless that is more than may come.
     fn complete(&mut self) {
-        let is_reported = matches!(self.used_as_reported(), Some(Used::Reported(_)));
+        let is_reported = self.used_as_reported().is_some();
         if let Some(charge) = self.charge.as_ref().filter(|_| !is_reported) {
             let kept = self.flow.kept_text();
             if !kept.is_empty() {

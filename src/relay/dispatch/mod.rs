@@ -156,7 +156,7 @@ pub(super) async fn dispatch(charge: &mut Charge, route: &mut Route, first: Atte
                 match outcome {
                     Ok(dispatched) => {
                         route.answered(&mut attempt, dispatched.status(), took);
-                        charge.decision = route.decision().clone();
+                        charge.decision = route.take_decision();
                         charge.way = Some(attempt.permit);
                         return dispatched;
                     }
@@ -170,8 +170,9 @@ pub(super) async fn dispatch(charge: &mut Charge, route: &mut Route, first: Atte
         }
         next = following(charge.relay(), route, &call.envelope.model);
     }
-    charge.decision = route.decision().clone();
-    failures.into_dispatched(charge.relay(), route, &call.envelope.model)
+    let dispatched = failures.into_dispatched(charge.relay(), route, &call.envelope.model);
+    charge.decision = route.take_decision();
+    dispatched
 }
 
 /// The next attempt at a channel that still serves the model: an admin may have switched it off while another one was asked.

@@ -148,11 +148,15 @@ impl Pass {
         self.delivered.pictures += scan::pictures(self.wire, self.scanner.kept_back());
     }
 
-    fn for_client(&mut self, events: Bytes) -> Bytes {
-        let renamed = match &self.rename {
+    fn renamed(&self, events: Bytes) -> Bytes {
+        match &self.rename {
             Some(rename) => rename.events(events),
             None => events,
-        };
+        }
+    }
+
+    fn for_client(&mut self, events: Bytes) -> Bytes {
+        let renamed = self.renamed(events);
         match &mut self.array {
             Some(array) => array.add(&renamed),
             None => renamed,
@@ -188,10 +192,7 @@ impl Pass {
         let (number, code) = (self.delivered.next_number(), error.code.unwrap_or("upstream_error"));
         let mut out = BytesMut::new();
         responses::fail_begun(self.scanner.created(), number, code, &error.message, error.param.as_deref(), &mut out);
-        match &self.rename {
-            Some(rename) => rename.events(out.freeze()),
-            None => out.freeze(),
-        }
+        self.renamed(out.freeze())
     }
 
     pub(super) fn fail(&mut self, error: &ApiError) -> Bytes {

@@ -313,6 +313,11 @@ impl Route {
     pub fn decision(&self) -> &Decision {
         &self.decision
     }
+
+    /// The same, when nobody is asked any more.
+    pub fn take_decision(&mut self) -> Decision {
+        std::mem::take(&mut self.decision)
+    }
 }
 
 /// What is kept of an attempt.
