@@ -4,10 +4,10 @@
 use super::Verdict;
 use std::time::Duration;
 
-/// How many of the latest outcomes are remembered.
+/// How many of the latest outcomes say how things are, where no more than these are awaited at once.
 const WINDOW: u32 = 20;
-/// A ratio says nothing about fewer outcomes.
-const LEAST_SEEN: u32 = 10;
+/// How many of the latest outcomes are remembered.
+const MEMORY: u32 = u64::BITS;
 /// A circuit that stayed closed for so long begins with its shortest cool-down again.
 const FORGIVEN_AFTER_MS: i64 = 600_000;
 /// The bounds within which an upstream's `Retry-After` is believed.
@@ -16,14 +16,22 @@ const RETRY_AFTER_MS: std::ops::RangeInclusive<i64> = 1_000..=900_000;
 /// When a circuit opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
-    /// So many failures in a row open it.
+    /// So many failures in a row open it; more when many outcomes are awaited: see [`Rule::enough`].
     pub(super) streak: u32,
-    /// Half of at least ten of the latest twenty outcomes do so, too.
+    /// Half of at least ten of the latest twenty outcomes do so, too, or of as many as are awaited at once, up to 64.
     pub(super) by_share: bool,
     /// The first cool-down; each further one is twice as long.
     pub(super) base_ms: i64,
     /// The longest cool-down.
     pub(super) cap_ms: i64,
+}
+
+impl Rule {
+    /// How many failures in a row open the circuit while `awaited` other requests wait for their outcome. An upstream fails at once and answers late: of fifty
+    /// requests that were sent together the five that fail come first, whatever becomes of the others. Hence half of what is awaited, within bounds.
+    pub(super) fn enough(self, awaited: u32) -> u32 {
+        self.streak.max((awaited / 2).min(MEMORY / 2))
+    }
 }
 
 /// How a circuit stands.
@@ -61,6 +69,8 @@ pub(super) struct Failure {
     /// It was the one that a half-open circuit let through.
     pub(super) trial: bool,
     pub(super) retry_after: Option<Duration>,
+    /// How many other requests wait for their outcome.
+    pub(super) awaited: u32,
     /// Any number, for the jitter.
     pub(super) draw: u64,
 }
@@ -81,7 +91,7 @@ struct Opened {
 pub(super) struct Circuit {
     opened: Option<Opened>,
     /// The latest outcomes, the newest in the lowest bit; 1 is a failure.
-    window: u32,
+    window: u64,
     seen: u32,
     streak: u32,
     /// What the streak counts against: failures of one kind are no run of another.
@@ -97,14 +107,19 @@ impl Circuit {
         match &self.opened {
             Some(opened) if now < opened.until => Standing::Open,
             Some(_) => Standing::HalfOpen,
-            None if self.window != 0 => Standing::Degraded,
+            None if self.latest(WINDOW) != 0 => Standing::Degraded,
             None => Standing::Healthy,
         }
     }
 
     /// Nothing went wrong lately: forgetting it loses nothing.
     pub(super) fn is_clean(&self) -> bool {
-        self.opened.is_none() && self.window == 0
+        self.opened.is_none() && self.latest(WINDOW) == 0
+    }
+
+    /// How many of the latest `span` outcomes were failures.
+    fn latest(&self, span: u32) -> u32 {
+        (self.window & (u64::MAX >> (MEMORY - span))).count_ones()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -177,9 +192,16 @@ impl Circuit {
         self.push(0);
     }
 
-    fn push(&mut self, bit: u32) {
-        self.window = (self.window << 1 | bit) & ((1 << WINDOW) - 1);
-        self.seen = (self.seen + 1).min(WINDOW);
+    fn push(&mut self, bit: u64) {
+        self.window = self.window << 1 | bit;
+        self.seen = (self.seen + 1).min(MEMORY);
+    }
+
+    /// Whether half of the latest outcomes were failures; a ratio says nothing about few.
+    fn is_bad(&self, awaited: u32) -> bool {
+        let span = awaited.clamp(WINDOW, MEMORY);
+        let seen = self.seen.min(span);
+        seen >= span / 2 && self.latest(span) * 2 >= seen
     }
 
     /// Counts a failure. Whether it has opened the circuit.
@@ -210,8 +232,8 @@ impl Circuit {
             self.open(now, &failure);
             return true;
         }
-        let bad_share = failure.rule.by_share && self.seen >= LEAST_SEEN && self.window.count_ones() * 2 >= self.seen;
-        let opens = failure.at_once || self.streak >= failure.rule.streak || bad_share;
+        let bad_share = failure.rule.by_share && self.is_bad(failure.awaited);
+        let opens = failure.at_once || self.streak >= failure.rule.enough(failure.awaited) || bad_share;
         if opens {
             if now.saturating_sub(self.closed_at) > FORGIVEN_AFTER_MS {
                 self.openings = 0;
@@ -258,7 +280,7 @@ mod tests {
 
     fn failure(at: i64) -> Failure {
         let fault = Fault { at, verdict: Verdict::Status(500), model: "m".into(), chat: true };
-        Failure { fault, rule: RULE, at_once: false, trial: false, retry_after: None, draw: 0 }
+        Failure { fault, rule: RULE, at_once: false, trial: false, retry_after: None, awaited: 0, draw: 0 }
     }
 
     #[test]
@@ -287,6 +309,19 @@ mod tests {
             circuit.succeed(n, false);
             assert!(!circuit.fail(failure(n)), "a third is bad, but no reason to stop");
         }
+    }
+
+    #[test]
+    fn failures_that_come_before_the_answers_of_the_same_moment_do_not_open_it() {
+        let mut circuit = Circuit::default();
+        for awaited in (40..50).rev() {
+            assert!(!circuit.fail(Failure { awaited, ..failure(0) }), "a fifth of fifty");
+        }
+        (0..40).for_each(|_| circuit.succeed(1, false));
+        assert!(!circuit.fail(failure(1)) && !circuit.fail(failure(1)), "the run has ended");
+        let mut circuit = Circuit::default();
+        let failures = (0..1_000).rev().position(|awaited| circuit.fail(Failure { awaited, ..failure(0) }));
+        assert_eq!(failures, Some(31), "of a thousand no more are sent to their failure than of sixty-four");
     }
 
     #[test]

@@ -124,6 +124,8 @@ struct State {
     /// The failures in a row that were a model's.
     failing: Option<Run>,
     in_flight: u32,
+    /// How many of these nothing is known of yet.
+    awaited: u32,
     next_key: usize,
 }
 
@@ -218,8 +220,8 @@ struct Report<'a> {
 
 impl State {
     fn begin_anew(&mut self, identity: &str) {
-        let (in_flight, epoch) = (self.in_flight, self.epoch.wrapping_add(1));
-        *self = Self { identity: identity.to_owned(), in_flight, epoch, ..Self::default() };
+        let (in_flight, awaited, epoch) = (self.in_flight, self.awaited, self.epoch.wrapping_add(1));
+        *self = Self { identity: identity.to_owned(), in_flight, awaited, epoch, ..Self::default() };
     }
 
     fn key(&mut self, fingerprint: u64) -> Option<&mut Circuit> {
@@ -228,12 +230,14 @@ impl State {
 
     /// Counts what came of a request. Returns what it has opened, for the log.
     fn count(&mut self, report: &Report<'_>, now: i64, draw: impl Fn() -> u64) -> Option<&'static str> {
+        let awaited = self.awaited;
         let failure = |rule: Rule, trial: bool| Failure {
             fault: circuit::Fault { at: now, verdict: report.verdict, model: report.model.into(), chat: report.chat },
             rule,
             at_once: false,
             trial,
             retry_after: report.retry_after,
+            awaited,
             draw: draw(),
         };
         let blame = report.verdict.blame();
@@ -286,7 +290,7 @@ impl State {
         run.several |= *run.model != *report.model;
         (run.length, run.at) = (run.length.saturating_add(1), now);
         // One model that fails is no reason to leave the others alone; several in a row are.
-        let all = run.several && run.length >= FAILING.streak;
+        let all = run.several && run.length >= FAILING.enough(own.awaited);
         self.failing = Some(run);
         if self.models.len() >= MAX_MODELS {
             self.models.retain(|_, circuit| !circuit.is_stale(now));

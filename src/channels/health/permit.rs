@@ -40,6 +40,8 @@ pub struct Permit {
     epoch: u32,
     /// Counts towards the channel's running requests; a probe does not.
     counted: bool,
+    /// What will come of it is not known yet.
+    awaited: bool,
 }
 
 impl Channel {
@@ -66,13 +68,14 @@ impl Channel {
         let slot = pick(&self.keys, &state.keys, start, tried, &mut now)?;
         state.next_key = state.next_key.wrapping_add(1) % self.keys.len().max(1);
         state.in_flight += 1;
+        state.awaited += 1;
         let epoch = state.epoch;
         let mut trials = Trials { whole: state.whole.begin_trial(), ..Trials::default() };
         trials.model = state.models.get_mut(model).is_some_and(Circuit::begin_trial);
         trials.key = state.key(slot.fingerprint).is_some_and(Circuit::begin_trial);
         drop(guard);
         let (health, model) = (Arc::clone(health), model.to_owned());
-        Ok(Permit { health, key: slot.index, fingerprint: slot.fingerprint, model, chat: true, trials, epoch, counted: true })
+        Ok(Permit { health, key: slot.index, fingerprint: slot.fingerprint, model, chat: true, trials, epoch, counted: true, awaited: true })
     }
 }
 
@@ -102,6 +105,9 @@ impl Permit {
         let trials = std::mem::take(&mut self.trials);
         let report = Report { verdict, fingerprint: self.fingerprint, model: &self.model, chat: self.chat, retry_after, trials };
         let mut state = self.health.lock();
+        if std::mem::take(&mut self.awaited) {
+            state.awaited = state.awaited.saturating_sub(1);
+        }
         if state.epoch != self.epoch {
             return;
         }
@@ -132,6 +138,9 @@ impl Drop for Permit {
         let mut state = self.health.lock();
         if self.counted {
             state.in_flight = state.in_flight.saturating_sub(1);
+        }
+        if self.awaited {
+            state.awaited = state.awaited.saturating_sub(1);
         }
         if state.epoch != self.epoch {
             return;
@@ -199,6 +208,6 @@ impl Channel {
         };
         drop(guard);
         let health = Arc::clone(&self.health);
-        Some(Permit { health, key: slot.index, fingerprint: slot.fingerprint, model, chat: true, trials, epoch, counted: false })
+        Some(Permit { health, key: slot.index, fingerprint: slot.fingerprint, model, chat: true, trials, epoch, counted: false, awaited: false })
     }
 }

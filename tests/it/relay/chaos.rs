@@ -5,7 +5,7 @@ use super::chunks;
 use super::dialects::{CALLERS, is_complete, said};
 use crate::harness::TestApp;
 use crate::harness::app::Customer;
-use farebox::channels::ChannelFields;
+use farebox::channels::{Channel, ChannelFields, Standing};
 use farebox::demo::upstream::{Options, Upstream, answer_to};
 use farebox::kernel::Usd;
 use farebox::limits::{Rules, Scope, ScopeId, Whose};
@@ -53,6 +53,11 @@ fn is_broken(caller: &str, text: &str) -> bool {
     }
 }
 
+fn is_in_use(channel: &Arc<Channel>) -> bool {
+    let view = channel.health().view();
+    view.standing < Standing::HalfOpen && view.models_out.is_empty()
+}
+
 async fn one(shop: &TestApp, customer: &Customer, n: usize) -> Came {
     let question = format!("[[tokens=12]] Question {n}");
     let (caller, stream) = (CALLERS[n / 2 % CALLERS.len()], n.is_multiple_of(2));
@@ -64,6 +69,8 @@ async fn one(shop: &TestApp, customer: &Customer, n: usize) -> Came {
         let body: Value = serde_json::from_str(&text).expect("an error in the dialect");
         let known = ["upstream_error", "no_channel", "api_error", "overloaded_error", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"];
         assert!(known.contains(&word(caller, &body["error"])), "{caller} {n}: {text}");
+        // As a client does that was told to come back: else all that is left would be refused within the moment in which every channel rests.
+        shop.until("a channel is in use", || async { shop.app.channels.all().iter().any(is_in_use) }).await;
         return Came::Error;
     }
     if stream && !is_complete(caller, &text) {
