@@ -7,7 +7,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use farebox::kernel::pricing::{Rare, Tier};
 use farebox::kernel::{Id, NEVER, Price, Prices, Usage, Usd};
-use farebox::ledger::{Bucket, CreditKind, order, split};
+use farebox::ledger::{Bucket, CreditKind, EVERYTHING, Pays, order, split};
 use farebox::relay::count::{self, Care};
 use farebox::relay::dialect::{Closing, Dialect, parse_answer, parse_request, render_answer, render_request};
 use farebox::relay::report::{Accumulator, UsageReport, read_answer};
@@ -27,14 +27,22 @@ fn prices(c: &mut Criterion) {
 }
 
 fn ledger(c: &mut Criterion) {
-    let bucket =
-        |n: i64| Bucket { id: Id(n), kind: CreditKind::Paid, posted: Usd(1_000), held: Usd(n % 7), priority: 100, effective_at: 0, expires_at: NEVER - n % 3 };
+    let bucket = |n: i64| Bucket {
+        id: Id(n),
+        kind: CreditKind::Paid,
+        posted: Usd(1_000),
+        held: Usd(n % 7),
+        priority: 100,
+        effective_at: 0,
+        expires_at: NEVER - n % 3,
+        scope: EVERYTHING,
+    };
     for credits in [1, 8] {
         let mut buckets: Vec<Bucket> = (0..credits).map(bucket).collect();
         c.bench_function(&format!("split over {credits}"), |b| {
             b.iter(|| {
                 order(&mut buckets);
-                split(black_box(&buckets), Usd(2_500), 5)
+                split(black_box(&buckets), Usd(2_500), 5, &Pays::default())
             });
         });
     }

@@ -15,7 +15,7 @@ use crate::i18n::Lang;
 use crate::kernel::secrets::{self, Secret};
 use crate::kernel::{FieldError, Id, NEVER, Random, Usd};
 use crate::keys::{self, NewKey};
-use crate::ledger::{CreditKind, Grant, House};
+use crate::ledger::{CreditKind, EVERYTHING, Grant, House};
 use anyhow::anyhow;
 use upstream::{Options, Pace, Upstream};
 
@@ -119,6 +119,7 @@ async fn give_credit(app: &App, user: Id) -> anyhow::Result<()> {
         priority: 100,
         effective_at: app.kit.clock.now_ms(),
         expires_at: NEVER,
+        scope: EVERYTHING,
         reference: "demo".to_owned(),
         idempotency_key: format!("demo:{user}"),
     };

@@ -15,7 +15,7 @@ use crate::admin_log;
 use crate::db::{Conn, Db, Tx};
 use crate::kernel::fields::{self, Mistakes};
 use crate::kernel::{FieldError, Id, Kit, NEVER, Usd, money::MAX_TYPED, secrets::Secret};
-use crate::ledger::{Books, CreditKind, Grant, House, LedgerError};
+use crate::ledger::{Books, CreditKind, EVERYTHING, Grant, House, LedgerError};
 use code::Code;
 
 /// The most cards that one batch can have.
@@ -241,6 +241,7 @@ async fn credit(tx: &mut Tx, books: &Books, user: Id, card: Id, tail: &str, amou
         priority: 100,
         effective_at: now,
         expires_at: NEVER,
+        scope: EVERYTHING,
         reference: format!("gift_card:{tail}"),
         idempotency_key: format!("gift_card:{card}"),
     };

@@ -19,11 +19,30 @@ pub enum House {
     Absorbed,
     /// Corrections by hand.
     Adjustment,
+    /// Plans that are paid for and whose allowance is not granted yet.
+    Plans,
+    /// Gift cards that are paid for and not redeemed yet.
+    Cards,
+    /// What went back to a payer although it was spent.
+    Loss,
+    /// What payment providers keep for themselves.
+    Fees,
 }
 
 impl House {
     /// Every house account.
-    pub const ALL: [House; 6] = [House::Cash, House::Revenue, House::Promotion, House::Breakage, House::Absorbed, House::Adjustment];
+    pub const ALL: [House; 10] = [
+        House::Cash,
+        House::Revenue,
+        House::Promotion,
+        House::Breakage,
+        House::Absorbed,
+        House::Adjustment,
+        House::Plans,
+        House::Cards,
+        House::Loss,
+        House::Fees,
+    ];
 
     /// The account's number in the books.
     pub const fn number(self) -> i64 {
@@ -34,6 +53,10 @@ impl House {
             House::Breakage => 4,
             House::Absorbed => 5,
             House::Adjustment => 6,
+            House::Plans => 7,
+            House::Cards => 8,
+            House::Loss => 9,
+            House::Fees => 10,
         }
     }
 }
@@ -82,6 +105,20 @@ pub enum TransferKind {
     Expiry,
     /// A correction by hand that takes money away.
     Adjustment,
+    /// Something bought with credit: a plan, a gift card.
+    Purchase,
+    /// Something bought with money whose credit comes later.
+    Sale,
+    /// What was sold has been delivered, or never will be: it is revenue now.
+    Recognised,
+    /// What is left of a credit that has ended before its time.
+    Ended,
+    /// Money that went back to the payer.
+    Refund,
+    /// Money that a bank took back for the payer.
+    Chargeback,
+    /// What a payment provider keeps for itself.
+    Fee,
 }
 
 impl TransferKind {
@@ -98,6 +135,13 @@ impl TransferKind {
             TransferKind::Debt => "debt",
             TransferKind::Expiry => "expiry",
             TransferKind::Adjustment => "adjustment",
+            TransferKind::Purchase => "purchase",
+            TransferKind::Sale => "sale",
+            TransferKind::Recognised => "recognised",
+            TransferKind::Ended => "ended",
+            TransferKind::Refund => "refund",
+            TransferKind::Chargeback => "chargeback",
+            TransferKind::Fee => "fee",
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::accounts::{Account, House, Transfer, TransferKind};
 use super::budget::{Numbers, Period, Shortage, Whose};
 use super::request::{Charge, End, Hold, HoldRequest, Journal, Op, Outcome, Settled};
-use super::spend::{self, Bucket};
+use super::spend::{self, Bucket, EVERYTHING, Leg, Pays};
 use super::store::{self, HoldEnd, HoldRow, MeterRow, NewHold, WalletRow};
 use super::{LedgerError, NodeRun};
 use crate::db::{Answer, Db, Tx};
@@ -28,8 +28,14 @@ impl Wallet {
         self.buckets.iter_mut().find(|b| b.id == id).ok_or_else(|| LedgerError::Corrupt(format!("credit {id} of an open hold is not in its wallet")))
     }
 
-    fn available(&self, now: i64) -> Usd {
-        self.buckets.iter().map(|b| b.available(now)).sum()
+    fn available(&self, now: i64, pays: &Pays) -> Usd {
+        self.buckets.iter().filter(|b| pays.admits(b)).map(|b| b.available(now)).sum()
+    }
+
+    /// What may pay for more of what these legs paid for.
+    fn pays_as(&self, legs: &[Leg]) -> Pays {
+        let scopes = self.buckets.iter().filter(|b| b.scope != EVERYTHING && legs.iter().any(|leg| leg.credit == b.id)).map(|b| b.scope).collect();
+        Pays { scopes, wallet: true }
     }
 
     fn held(&self) -> Usd {
@@ -259,7 +265,7 @@ impl<'a, J: Journal> Batch<'a, J> {
         let wallet = self.wallets.get_mut(&hold.user).ok_or(LedgerError::NoWallet(hold.user))?;
         let mut left = amount;
         let mut parts = Vec::new();
-        for leg in spend::split(&wallet.buckets, amount, self.now) {
+        for leg in spend::split(&wallet.buckets, amount, self.now, &wallet.pays_as(&hold.legs)) {
             wallet.bucket(leg.credit)?.posted -= leg.amount;
             left -= leg.amount;
             parts.push((Account::Credit(leg.credit), leg.amount, TransferKind::Overage));
@@ -297,11 +303,11 @@ impl<'a, J: Journal> Batch<'a, J> {
             return Err(shortage.refusal(left));
         }
         let want = tightest.map_or(request.full, |(left, _)| left.min(request.full));
-        let available = wallet.available(now);
+        let available = wallet.available(now, &request.pays);
         if available < least {
             return Err(LedgerError::InsufficientBalance { available });
         }
-        let legs = spend::split(&wallet.buckets, want, now);
+        let legs = spend::split(&wallet.buckets, want, now, &request.pays);
         for leg in &legs {
             wallet.bucket(leg.credit)?.held += leg.amount;
         }

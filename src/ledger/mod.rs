@@ -27,12 +27,12 @@ mod writer;
 
 pub use accounts::{Account, House, Transfer, TransferKind};
 pub use audit::{Finding, Report, audit, audit_in};
-pub use books::{Balance, Books, Grant, Granted};
+pub use books::{Balance, Books, Grant, Granted, Posting, Spent, Take, TakeBack, TakenBack};
 pub use budget::{Budgets, Period, Shortage, Whose};
 pub use meter::Meter;
 pub use recovery::{Recovery, recover_dead, recover_node};
 pub use request::{Charge, Hold, HoldRequest, Journal, LostRequest};
-pub use spend::{Bucket, CreditKind, Leg, order, split};
+pub use spend::{Bucket, CreditKind, EVERYTHING, Leg, Pays, order, split};
 pub use writer::NodeRun;
 
 use crate::kernel::{Id, Usd};
@@ -73,6 +73,15 @@ pub enum LedgerError {
     /// The customer has no wallet.
     #[error("no wallet for {0}")]
     NoWallet(Id),
+    /// The customer has no such credit.
+    #[error("no credit {0}")]
+    UnknownCredit(Id),
+    /// Requests that run hold a part of the credit: what will be left of it is not known yet.
+    #[error("requests in flight hold {held} dollars of the credit")]
+    InFlight {
+        /// How much.
+        held: Usd,
+    },
     /// No such hold.
     #[error("no hold {0}")]
     UnknownHold(Id),

@@ -2,7 +2,7 @@
 
 use super::LedgerError;
 use super::budget::{Budgets, Shortage};
-use super::spend::Leg;
+use super::spend::{Leg, Pays};
 use crate::db::Part;
 use crate::kernel::{Id, Usd};
 
@@ -23,6 +23,8 @@ pub struct HoldRequest {
     pub full: Usd,
     /// The least that is worth holding: less is [`LedgerError::InsufficientBalance`].
     pub floor: Usd,
+    /// Which credits may pay.
+    pub pays: Pays,
     /// What the request costs as soon as it is sent: what recovery charges when the node dies.
     pub checkpoint: Usd,
     /// What the journal needs to describe the request when the node dies.

@@ -50,6 +50,34 @@ pub struct Bucket {
     pub effective_at: i64,
     /// Not spendable from this unix millisecond on.
     pub expires_at: i64,
+    /// What it pays for: [`EVERYTHING`], or what one subscription to a plan covers.
+    pub scope: Id,
+}
+
+/// The scope of a credit that pays for everything.
+pub const EVERYTHING: Id = Id(0);
+
+/// Which credits may pay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pays {
+    /// Those with one of these scopes.
+    pub scopes: Vec<Id>,
+    /// Those that pay for everything.
+    pub wallet: bool,
+}
+
+impl Pays {
+    /// Whether this one may.
+    pub fn admits(&self, bucket: &Bucket) -> bool {
+        if bucket.scope == EVERYTHING { self.wallet } else { self.scopes.contains(&bucket.scope) }
+    }
+}
+
+impl Default for Pays {
+    /// What is not bound to a plan.
+    fn default() -> Self {
+        Self { scopes: Vec::new(), wallet: true }
+    }
 }
 
 impl Bucket {
@@ -73,12 +101,12 @@ pub fn order(buckets: &mut [Bucket]) {
     buckets.sort_by_key(|b| (b.priority, b.expires_at, b.kind, b.id));
 }
 
-/// Takes up to `want` from `buckets`, which stand in spend order. The legs sum to `want`, or to everything available when
+/// Takes up to `want` from those of `buckets` that may pay; they stand in spend order. The legs sum to `want`, or to everything available when
 /// that is less.
-pub fn split(buckets: &[Bucket], want: Usd, now_ms: i64) -> Vec<Leg> {
+pub fn split(buckets: &[Bucket], want: Usd, now_ms: i64, pays: &Pays) -> Vec<Leg> {
     let mut left = want;
     let mut legs = Vec::with_capacity(1);
-    for bucket in buckets {
+    for bucket in buckets.iter().filter(|bucket| pays.admits(bucket)) {
         if left <= Usd::ZERO {
             break;
         }
@@ -133,7 +161,7 @@ mod tests {
     use crate::kernel::NEVER;
 
     fn bucket(id: i64, kind: CreditKind, available: i64, priority: i64, expires_at: i64) -> Bucket {
-        Bucket { id: Id(id), kind, posted: Usd(available + 5), held: Usd(5), priority, effective_at: 0, expires_at }
+        Bucket { id: Id(id), kind, posted: Usd(available + 5), held: Usd(5), priority, effective_at: 0, expires_at, scope: EVERYTHING }
     }
 
     #[test]
@@ -149,10 +177,10 @@ mod tests {
         order(&mut buckets);
         let ids: Vec<i64> = buckets.iter().map(|b| b.id.0).collect();
         assert_eq!(ids, [5, 3, 2, 4, 6, 1]);
-        assert_eq!(split(&buckets, Usd(15), 100), [Leg { credit: Id(5), amount: Usd(10) }, Leg { credit: Id(3), amount: Usd(5) }]);
-        assert_eq!(total(&split(&buckets, Usd(1000), 100)), Usd(60));
-        assert_eq!(total(&split(&buckets, Usd(1000), 500)), Usd(50), "an expired credit pays nothing");
-        assert!(split(&buckets, Usd::ZERO, 100).is_empty());
+        assert_eq!(split(&buckets, Usd(15), 100, &Pays::default()), [Leg { credit: Id(5), amount: Usd(10) }, Leg { credit: Id(3), amount: Usd(5) }]);
+        assert_eq!(total(&split(&buckets, Usd(1000), 100, &Pays::default())), Usd(60));
+        assert_eq!(total(&split(&buckets, Usd(1000), 500, &Pays::default())), Usd(50), "an expired credit pays nothing");
+        assert!(split(&buckets, Usd::ZERO, 100, &Pays::default()).is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::batch::Meter;
 use super::budget::{Count, Period, Spending};
 use super::spend::{Bucket, CreditKind, Leg, read_legs, write_legs};
 use crate::db::{Answer, Bulk, Conn, Part, Record, Tx, Values, flag};
-use crate::kernel::{Id, Usd, clock::DAY_MS};
+use crate::kernel::{Id, NEVER, Usd, clock::DAY_MS};
 use crate::statements;
 use sqlx::{Any, Row, any::AnyRow};
 
@@ -17,10 +17,14 @@ statements! {
     READ_METER = "SELECT held, spent, day, day_start, week, week_start, month, month_start FROM key_meter WHERE key_id = $1";
     SET_OWED = "UPDATE wallet SET owed = $2 WHERE user_id = $1";
     SET_OVERDRAFT_LIMIT = "UPDATE wallet SET overdraft_limit = $2 WHERE user_id = $1";
-    CREDITS_OF = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE user_id = $1 AND live = 1";
-    CREDIT_BY_ID = "SELECT id, kind, posted, held, priority, effective_at, expires_at, granted, reference, created_at FROM credit WHERE id = $1";
-    INSERT_CREDIT = "INSERT INTO credit (id, user_id, kind, granted, posted, held, priority, effective_at, expires_at, reference, created_at, live) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11)";
-    EXPIRED_OWNERS = "SELECT DISTINCT user_id FROM credit WHERE expires_at <= $1 AND live = 1 AND held < posted ORDER BY user_id LIMIT $2";
+    CREDITS_OF = "SELECT id, kind, posted, held, priority, effective_at, expires_at, scope, granted, reference, created_at, frozen_from, frozen_at FROM credit WHERE user_id = $1 AND live = 1";
+    CREDIT_BY_ID = "SELECT id, kind, posted, held, priority, effective_at, expires_at, scope, granted, reference, created_at, frozen_from, frozen_at FROM credit WHERE id = $1";
+    CREDIT_OF = "SELECT id, kind, posted, held, priority, effective_at, expires_at, scope, granted, reference, created_at, frozen_from, frozen_at FROM credit WHERE id = $1 AND user_id = $2";
+    INSERT_CREDIT = "INSERT INTO credit (id, user_id, kind, granted, posted, held, priority, effective_at, expires_at, reference, created_at, live, scope) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11, $12)";
+    FREEZE = "UPDATE credit SET frozen_from = effective_at, frozen_at = $2, effective_at = $3 WHERE id = $1 AND frozen_at IS NULL";
+    THAW = "UPDATE credit SET effective_at = frozen_from, expires_at = $2, frozen_from = NULL, frozen_at = NULL WHERE id = $1 AND frozen_at IS NOT NULL";
+    SET_EXPIRY = "UPDATE credit SET expires_at = $2 WHERE id = $1";
+    EXPIRED_OWNERS = "SELECT DISTINCT user_id FROM credit WHERE expires_at <= $1 AND live = 1 AND held < posted AND frozen_at IS NULL ORDER BY user_id LIMIT $2";
     TRANSFER_BY_KEY = "SELECT debit, credit, amount, payload_hash FROM transfer WHERE idempotency_key = $1";
     STATEMENT = "SELECT id, debit, credit, amount, kind, reference, at FROM transfer WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
     HOLD_BY_ID = "SELECT id, user_id, key_id, amount, checkpoint, legs, memo, created_at FROM hold WHERE id = $1";
@@ -42,8 +46,11 @@ static LOCK_WALLETS: Bulk = Bulk::locking(
     "FROM wallet WHERE user_id IN (VALUES ",
 );
 
-static READ_CREDITS: Bulk =
-    Bulk::reading("READ_CREDITS", "user_id, id, kind, posted, held, priority, effective_at, expires_at", "FROM credit WHERE live = 1 AND user_id IN (VALUES ");
+static READ_CREDITS: Bulk = Bulk::reading(
+    "READ_CREDITS",
+    "user_id, id, kind, posted, held, priority, effective_at, expires_at, scope",
+    "FROM credit WHERE live = 1 AND user_id IN (VALUES ",
+);
 
 static READ_METERS: Bulk = Bulk::reading(
     "READ_METERS",
@@ -220,6 +227,17 @@ pub struct CreditRow {
     pub reference: String,
     /// Unix milliseconds.
     pub created_at: i64,
+    /// It pays for nothing until it is thawed.
+    pub frozen: Option<Frozen>,
+}
+
+/// Since when a credit is frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// The unix millisecond from which it was effective.
+    pub from: i64,
+    /// When it was frozen, in unix milliseconds.
+    pub at: i64,
 }
 
 /// A transfer's row as a statement shows it.
@@ -338,7 +356,7 @@ pub(super) async fn set_overdraft_limit(conn: &mut Conn, user: Id, limit: Usd) -
     sqlx::query(SET_OVERDRAFT_LIMIT).bind(user.0).bind(limit.0).execute(conn).await.map(drop)
 }
 
-/// A credit as the spender sees it, from the next seven columns.
+/// A credit as the spender sees it, from the next eight columns.
 fn bucket(record: &mut Record<'_>) -> Result<Bucket, sqlx::Error> {
     Ok(Bucket {
         id: Id(record.number()?),
@@ -348,11 +366,13 @@ fn bucket(record: &mut Record<'_>) -> Result<Bucket, sqlx::Error> {
         priority: record.number()?,
         effective_at: record.number()?,
         expires_at: record.number()?,
+        scope: Id(record.number()?),
     })
 }
 
 fn credit_row(row: &AnyRow) -> Result<CreditRow, sqlx::Error> {
-    Ok(CreditRow { bucket: bucket(&mut Record::of(row))?, granted: Usd(row.try_get(7)?), reference: row.try_get(8)?, created_at: row.try_get(9)? })
+    let frozen = row.try_get::<Option<i64>, _>(11)?.zip(row.try_get(12)?).map(|(from, at)| Frozen { from, at });
+    Ok(CreditRow { bucket: bucket(&mut Record::of(row))?, granted: Usd(row.try_get(8)?), reference: row.try_get(9)?, created_at: row.try_get(10)?, frozen })
 }
 
 /// The credits that have something left, in no order.
@@ -362,6 +382,10 @@ pub(super) async fn credits_of(conn: &mut Conn, user: Id) -> Result<Vec<CreditRo
 
 pub(super) async fn credit_by_id(conn: &mut Conn, id: Id) -> Result<Option<CreditRow>, sqlx::Error> {
     sqlx::query(CREDIT_BY_ID).bind(id.0).fetch_optional(conn).await?.as_ref().map(credit_row).transpose()
+}
+
+pub(super) async fn credit_of(conn: &mut Conn, user: Id, id: Id) -> Result<Option<CreditRow>, sqlx::Error> {
+    sqlx::query(CREDIT_OF).bind(id.0).bind(user.0).fetch_optional(conn).await?.as_ref().map(credit_row).transpose()
 }
 
 pub(super) async fn insert_credit(conn: &mut Conn, user: Id, bucket: &Bucket, granted: Usd, reference: &str, now: i64) -> Result<(), sqlx::Error> {
@@ -377,9 +401,24 @@ pub(super) async fn insert_credit(conn: &mut Conn, user: Id, bucket: &Bucket, gr
         .bind(reference.to_owned())
         .bind(now)
         .bind(flag(bucket.posted > Usd::ZERO))
+        .bind(bucket.scope.0)
         .execute(conn)
         .await
         .map(drop)
+}
+
+/// Makes a credit not effective until it is thawed. Whether it was.
+pub(super) async fn freeze(conn: &mut Conn, credit: Id, now: i64) -> Result<bool, sqlx::Error> {
+    Ok(sqlx::query(FREEZE).bind(credit.0).bind(now).bind(NEVER).execute(conn).await?.rows_affected() == 1)
+}
+
+/// Makes a frozen credit effective again, until `expires_at`.
+pub(super) async fn thaw(conn: &mut Conn, credit: Id, expires_at: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(THAW).bind(credit.0).bind(expires_at).execute(conn).await.map(drop)
+}
+
+pub(super) async fn set_expiry(conn: &mut Conn, credit: Id, expires_at: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(SET_EXPIRY).bind(credit.0).bind(expires_at).execute(conn).await.map(drop)
 }
 
 pub(super) async fn expired_owners(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<Id>, sqlx::Error> {

@@ -15,7 +15,7 @@ use crate::catalog::{Caching, Model};
 use crate::failpoint;
 use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::keys::Entry;
-use crate::ledger::{Hold, HoldRequest, LedgerError, Period, Whose};
+use crate::ledger::{Hold, HoldRequest, LedgerError, Pays, Period, Whose};
 use crate::limits::Permit;
 use crate::usage::{Memo, Outcome};
 use axum::body::Body;
@@ -215,6 +215,7 @@ async fn reserve(relay: &Relay, call: &Call, key: &Entry, full: Usd, floor: Usd)
         user_budget: key.user_allowance(&relay.settings.now().allowance).budgets,
         full,
         floor: floor.max(Usd(1)),
+        pays: Pays::default(),
         checkpoint: call.size.input_estimate(&call.prices),
         memo,
     };

@@ -269,6 +269,13 @@ impl Page {
             "correction" => "transfer.correction",
             "debt" => "transfer.debt",
             "expiry" => "transfer.expiry",
+            "purchase" => "transfer.purchase",
+            "sale" => "transfer.sale",
+            "recognised" => "transfer.recognised",
+            "ended" => "transfer.ended",
+            "refund" => "transfer.refund",
+            "chargeback" => "transfer.chargeback",
+            "fee" => "transfer.fee",
             _ => "transfer.adjustment",
         })
     }

@@ -6,7 +6,7 @@ use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, NEVER, Usd};
 use crate::keys::{KeyFields, KeyOptions, KeyView};
 use crate::ledger::store::CreditRow;
-use crate::ledger::{Balance, Bucket, CreditKind};
+use crate::ledger::{Balance, Bucket, CreditKind, EVERYTHING};
 use crate::usage::{Parts, RequestView};
 use crate::web::snippets::quick_start;
 use crate::web::tests::{check_page, sample_page};
@@ -15,11 +15,20 @@ use crate::web::{Form, Page};
 use askama::Template;
 
 pub fn balance() -> Balance {
-    let bucket = Bucket { id: Id(1), kind: CreditKind::Gift, posted: Usd(5_000), held: Usd(2_000), priority: 100, effective_at: 0, expires_at: NEVER };
+    let bucket = Bucket {
+        id: Id(1),
+        kind: CreditKind::Gift,
+        posted: Usd(5_000),
+        held: Usd(2_000),
+        priority: 100,
+        effective_at: 0,
+        expires_at: NEVER,
+        scope: EVERYTHING,
+    };
     let plan = Bucket { kind: CreditKind::Plan, expires_at: 1_767_225_600_000, ..bucket };
     let paid = Bucket { kind: CreditKind::Paid, ..bucket };
-    let credit = |bucket| CreditRow { bucket, granted: Usd::dollars(5), reference: "gift_card:ABCD".into(), created_at: 0 };
-    Balance { available: Usd(3_000), held: Usd(2_000), owed: Usd(1), credits: vec![credit(bucket), credit(plan), credit(paid)] }
+    let credit = |bucket| CreditRow { bucket, granted: Usd::dollars(5), reference: "gift_card:ABCD".into(), created_at: 0, frozen: None };
+    Balance { available: Usd(3_000), in_plans: Usd::ZERO, held: Usd(2_000), owed: Usd(1), credits: vec![credit(bucket), credit(plan), credit(paid)] }
 }
 
 pub fn requests() -> Vec<RequestView> {
@@ -85,7 +94,7 @@ fn every_page_renders_in_both_languages() {
             assert!(html.contains(text), "{text} in {html}");
         }
         let empty = Dashboard {
-            balance: Balance { available: Usd(0), held: Usd(0), owed: Usd(0), credits: vec![] },
+            balance: Balance { available: Usd(0), in_plans: Usd(0), held: Usd(0), owed: Usd(0), credits: vec![] },
             requests: vec![],
             keys: vec![],
             form: Form::empty(lang),

@@ -163,7 +163,22 @@ fn user() -> User {
 #[test]
 fn people_render_in_both_languages() {
     let user = user();
-    let kinds = ["grant", "capture", "absorbed", "correction", "debt", "expiry", "adjustment"];
+    let kinds = [
+        "grant",
+        "capture",
+        "absorbed",
+        "correction",
+        "debt",
+        "expiry",
+        "adjustment",
+        "purchase",
+        "sale",
+        "recognised",
+        "ended",
+        "refund",
+        "chargeback",
+        "fee",
+    ];
     let movements: Vec<TransferRow> = kinds
         .iter()
         .map(|kind| TransferRow { id: Id(1), debit: 2_000, credit: 2, amount: Usd::dollars(3), kind: (*kind).into(), reference: "A <note>".into(), at: 1 })

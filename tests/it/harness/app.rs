@@ -11,7 +11,7 @@ use farebox::i18n::Lang;
 use farebox::kernel::secrets::Secret;
 use farebox::kernel::{Clock, Id, NEVER, Random, Usd};
 use farebox::keys::{self, KeyFields, NewKey, UserLimits};
-use farebox::ledger::{self, CreditKind, Grant, House};
+use farebox::ledger::{self, CreditKind, EVERYTHING, Grant, House};
 use farebox::usage;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -160,6 +160,7 @@ impl TestApp {
             priority: 100,
             effective_at: 0,
             expires_at: NEVER,
+            scope: EVERYTHING,
             reference: "test".to_owned(),
             idempotency_key: format!("test:{}", self.app.kit.ids.next()),
         };

@@ -4,7 +4,7 @@ use super::{Notes, START, Shop, kit};
 use crate::harness::TestDb;
 use farebox::kernel::{Clock, Id, Usd, clock::DAY_MS};
 use farebox::ledger::{
-    Account, Budgets, Hold, HoldRequest, House, LedgerError, Meter, NodeRun, Period, Shortage, Transfer, TransferKind, Whose, audit, recover_node,
+    Account, Budgets, Hold, HoldRequest, House, LedgerError, Meter, NodeRun, Pays, Period, Shortage, Transfer, TransferKind, Whose, audit, recover_node,
 };
 
 fn day(budget: i64) -> Budgets {
@@ -191,6 +191,7 @@ async fn a_shop_that_is_older_than_the_budgets_of_periods_goes_on() {
         user_budget: Budgets { total: Some(Usd(250)), ..Budgets::default() },
         full: Usd(100),
         floor: Usd(1),
+        pays: Pays::default(),
         checkpoint: Usd::ZERO,
         memo: String::new(),
     };

@@ -3,7 +3,7 @@
 use super::{Note, Notes, Shop, kit};
 use farebox::db::{Bulk, Part};
 use farebox::kernel::{Clock, Id, Usd};
-use farebox::ledger::{Budgets, Charge, HoldRequest, Journal, LedgerError, LostRequest, Meter, NodeRun};
+use farebox::ledger::{Budgets, Charge, HoldRequest, Journal, LedgerError, LostRequest, Meter, NodeRun, Pays};
 use futures_util::future::{join_all, join3};
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
@@ -83,6 +83,7 @@ async fn the_writer_ends_with_everything_released() {
         user_budget: Budgets::default(),
         full: Usd(9),
         floor: Usd(1),
+        pays: Pays::default(),
         checkpoint: Usd(9),
         memo: String::new(),
     };

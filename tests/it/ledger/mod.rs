@@ -10,11 +10,14 @@ mod property;
 mod races;
 mod recovery;
 mod steps;
+mod undo;
 
 use crate::harness::TestDb;
 use farebox::db::{Db, Part};
 use farebox::kernel::{Clock, Id, IdGen, Kit, NEVER, Random, Usd};
-use farebox::ledger::{Balance, Books, Budgets, Charge, CreditKind, Grant, HoldRequest, House, Journal, LedgerError, LostRequest, Meter, NodeRun, audit};
+use farebox::ledger::{
+    Balance, Books, Budgets, Charge, CreditKind, EVERYTHING, Grant, HoldRequest, House, Journal, LedgerError, LostRequest, Meter, NodeRun, Pays, audit,
+};
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinHandle;
 
@@ -110,6 +113,7 @@ impl Shop {
             priority: 100,
             effective_at: 0,
             expires_at: NEVER,
+            scope: EVERYTHING,
             reference: "gift".into(),
             idempotency_key: format!("gift:{}", self.kit.ids.next()),
         }
@@ -154,6 +158,7 @@ impl Shop {
             user_budget: Budgets::default(),
             full,
             floor: Usd(1),
+            pays: Pays::default(),
             checkpoint: Usd::ZERO,
             memo: String::new(),
         }

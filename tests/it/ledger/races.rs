@@ -2,7 +2,7 @@
 
 use super::{Notes, START, Shop, kit};
 use farebox::kernel::{Clock, Id, Kit, Random, Usd};
-use farebox::ledger::{Budgets, HoldRequest, LedgerError, Meter, NodeRun};
+use farebox::ledger::{Budgets, HoldRequest, LedgerError, Meter, NodeRun, Pays};
 use futures_util::future::join_all;
 use std::sync::Arc;
 
@@ -35,7 +35,18 @@ async fn spend_all(meter: Meter<Notes>, kit: Kit, random: Random, purse: Purse) 
     let mut race = Race { charged: Usd::ZERO, requests: 0 };
     loop {
         let full = Usd(1 + random.below(40_000_000) as i64);
-        let request = HoldRequest { id: kit.ids.next(), user, key, key_budget, user_budget, full, floor: Usd(1), checkpoint: Usd::ZERO, memo: String::new() };
+        let request = HoldRequest {
+            id: kit.ids.next(),
+            user,
+            key,
+            key_budget,
+            user_budget,
+            full,
+            floor: Usd(1),
+            pays: Pays::default(),
+            checkpoint: Usd::ZERO,
+            memo: String::new(),
+        };
         let hold = match meter.hold(request).await {
             Ok(hold) => hold,
             Err(LedgerError::InsufficientBalance { available }) => {

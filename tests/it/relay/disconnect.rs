@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::Request;
 use farebox::demo::upstream::{Outcome, count_tokens};
 use farebox::kernel::Usd;
-use farebox::ledger::{Budgets, HoldRequest};
+use farebox::ledger::{Budgets, HoldRequest, Pays};
 use farebox::router;
 use http_body_util::BodyExt;
 use std::future::Future;
@@ -123,6 +123,7 @@ async fn a_hold_that_its_caller_never_received_is_released_at_once() {
         user_budget: Budgets::default(),
         full: Usd(full),
         floor: Usd(1),
+        pays: Pays::default(),
         checkpoint: Usd(1_000),
         memo: String::new(),
     };

@@ -1,13 +1,22 @@
-//! Postings outside a request: wallets, grants, corrections by hand, expiry, and what a wallet consists of. Each runs in the
+//! Postings outside a request: wallets, grants, expiry, and what a wallet consists of; what is taken out of a wallet (`take`), what goes back to a payer or
+//! is frozen (`undo`), and what moves between the shop's own accounts (`house`). Each runs in the
 //! caller's transaction, so that a gift card is marked and credited together or not at all.
+
+mod house;
+mod take;
+mod undo;
 
 use super::LedgerError;
 use super::accounts::{Account, House, Transfer, TransferKind};
 use super::budget::{Budgets, Numbers, Spending, Whose};
-use super::spend::{self, Bucket, CreditKind};
+use super::spend::{Bucket, CreditKind, EVERYTHING};
 use super::store::{self, CreditRow, TransferRow, WalletRow};
 use crate::db::{Conn, Db, Tx};
 use crate::kernel::{Id, Kit, Usd};
+
+pub use house::Posting;
+pub use take::Take;
+pub use undo::{Spent, TakeBack, TakenBack};
 
 /// A credit to be given.
 #[derive(Clone, Debug)]
@@ -26,6 +35,8 @@ pub struct Grant {
     pub effective_at: i64,
     /// Expires at this unix millisecond, or [`NEVER`](crate::kernel::NEVER).
     pub expires_at: i64,
+    /// What it pays for: [`EVERYTHING`], or what one subscription to a plan covers.
+    pub scope: Id,
     /// What a statement says of it.
     pub reference: String,
     /// What the credit is for, never the message that told of it: a payment's id, a card's id.
@@ -44,8 +55,10 @@ pub struct Granted {
 /// What a wallet consists of.
 #[derive(Clone, Debug)]
 pub struct Balance {
-    /// What a new request can take.
+    /// What a new request can take, whatever its model.
     pub available: Usd,
+    /// What requests that a plan covers can take besides.
+    pub in_plans: Usd,
     /// What in-flight requests hold.
     pub held: Usd,
     /// What the customer owes.
@@ -106,6 +119,7 @@ impl Books {
             priority: grant.priority,
             effective_at: grant.effective_at,
             expires_at: grant.expires_at,
+            scope: grant.scope,
         };
         store::insert_credit(tx, grant.user, &bucket, grant.amount, &grant.reference, now).await?;
         let mut transfers =
@@ -114,7 +128,7 @@ impl Books {
             store::set_owed(tx, grant.user, wallet.owed - debt).await?;
             transfers.push(self.row(&grant, Account::Credit(id), Account::Receivable(grant.user), debt, TransferKind::Debt, format!("debt:{id}")));
         }
-        tx.run(&[store::insert_transfers(&transfers)]).await.map(drop).map_err(|error| conflict(error, &grant.idempotency_key))?;
+        self.insert(tx, &transfers, &grant.idempotency_key).await?;
         Ok(Granted { credit_id: id, replayed: false })
     }
 
@@ -125,73 +139,6 @@ impl Books {
         let again = self.row(grant, Account::House(grant.from), credit, grant.amount, TransferKind::Grant, String::new());
         let same = again.payload_hash() == posted.payload_hash;
         if same { Ok(Some(Id(credit.number()))) } else { Err(LedgerError::IdempotencyConflict(grant.idempotency_key.clone())) }
-    }
-
-    /// Corrects a balance by hand: gives a paid credit, or takes available credit away in spend order. Once per key.
-    ///
-    /// # Errors
-    /// [`LedgerError::InsufficientBalance`] when less than that is available; [`LedgerError::IdempotencyConflict`] when the key
-    /// was used for another correction.
-    pub async fn adjust(&self, tx: &mut Tx, user: Id, delta: Usd, reference: String, idempotency_key: String) -> Result<(), LedgerError> {
-        let now = self.kit.clock.now_ms();
-        let never = crate::kernel::NEVER;
-        let (kind, from) = (CreditKind::Paid, House::Adjustment);
-        let grant = |amount| Grant { user, kind, from, amount, priority: 100, effective_at: now, expires_at: never, reference, idempotency_key };
-        if delta > Usd::ZERO {
-            let give = grant(delta);
-            self.lock(tx, user).await?;
-            if store::transfer_by_key(tx, &leg_key(&give, 0)).await?.is_some() {
-                return Err(LedgerError::IdempotencyConflict(give.idempotency_key));
-            }
-            return self.grant(tx, give).await.map(drop);
-        }
-        let amount = Usd::ZERO.checked_sub(delta).filter(|amount| *amount > Usd::ZERO).ok_or(LedgerError::BadAmount(delta))?;
-        self.take(tx, &grant(amount)).await
-    }
-
-    /// Whether this was taken before: the legs that were posted must be of the same correction and sum to the same amount.
-    async fn replayed_take(&self, tx: &mut Tx, take: &Grant) -> Result<bool, LedgerError> {
-        let conflict = || LedgerError::IdempotencyConflict(take.idempotency_key.clone());
-        if store::transfer_by_key(tx, &take.idempotency_key).await?.is_some() {
-            return Err(conflict());
-        }
-        let (mut legs, mut sum) = (0, Usd::ZERO);
-        while let Some(posted) = store::transfer_by_key(tx, &leg_key(take, legs)).await? {
-            let (debit, credit) = (Account::Credit(Id(posted.debit)), Account::House(take.from));
-            let again = self.row(take, debit, credit, posted.amount, TransferKind::Adjustment, String::new());
-            if again.payload_hash() != posted.payload_hash {
-                return Err(conflict());
-            }
-            sum += posted.amount;
-            legs += 1;
-        }
-        if legs > 0 && sum != take.amount { Err(conflict()) } else { Ok(legs > 0) }
-    }
-
-    async fn take(&self, tx: &mut Tx, take: &Grant) -> Result<(), LedgerError> {
-        let now = self.kit.clock.now_ms();
-        self.lock(tx, take.user).await?;
-        if self.replayed_take(tx, take).await? {
-            return Ok(());
-        }
-        let mut buckets: Vec<Bucket> = store::credits_of(tx, take.user).await?.into_iter().map(|credit| credit.bucket).collect();
-        spend::order(&mut buckets);
-        let legs = spend::split(&buckets, take.amount, now);
-        if spend::total(&legs) < take.amount {
-            return Err(LedgerError::InsufficientBalance { available: spend::total(&legs) });
-        }
-        let mut transfers = Vec::new();
-        for (n, leg) in legs.iter().enumerate() {
-            if let Some(bucket) = buckets.iter_mut().find(|b| b.id == leg.credit) {
-                bucket.posted -= leg.amount;
-            }
-            let (debit, credit) = (Account::Credit(leg.credit), Account::House(take.from));
-            transfers.push(self.row(take, debit, credit, leg.amount, TransferKind::Adjustment, leg_key(take, n)));
-        }
-        let changed: Vec<&Bucket> = buckets.iter().filter(|b| legs.iter().any(|leg| leg.credit == b.id)).collect();
-        let emptied: Vec<&Bucket> = changed.iter().copied().filter(|b| b.posted == Usd::ZERO).collect();
-        tx.run(&[store::set_credits(&changed), store::set_live(&emptied)]).await?;
-        tx.run(&[store::insert_transfers(&transfers)]).await.map(drop).map_err(|error| conflict(error, &take.idempotency_key))
     }
 
     /// Sets how much a customer may owe.
@@ -237,25 +184,15 @@ impl Books {
         for credit in store::credits_of(tx, user).await? {
             let mut bucket = credit.bucket;
             let left = bucket.posted - bucket.held;
-            if bucket.expires_at > now || left <= Usd::ZERO {
+            if bucket.expires_at > now || left <= Usd::ZERO || credit.frozen.is_some() {
                 continue;
             }
             bucket.posted = bucket.held;
-            let emptied: &[&Bucket] = if bucket.posted == Usd::ZERO { &[&bucket] } else { &[] };
-            tx.run(&[store::set_credits(&[&bucket]), store::set_live(emptied)]).await?;
-            let id = self.kit.ids.next();
-            let row = Transfer {
-                id,
-                debit: Account::Credit(bucket.id),
-                credit: Account::House(House::Breakage),
-                amount: left,
-                kind: TransferKind::Expiry,
-                user,
-                reference: credit.reference,
-                idempotency_key: format!("expiry:{}:{id}", bucket.id),
-                at: now,
-            };
-            tx.run(&[store::insert_transfers(&[row])]).await?;
+            self.set_credits(tx, &[&bucket]).await?;
+            let key = format!("expiry:{}:{}", bucket.id, self.kit.ids.next());
+            let (debit, credit_account) = (Account::Credit(bucket.id), Account::House(House::Breakage));
+            let row = self.transfer(user, &credit.reference, debit, credit_account, left, TransferKind::Expiry, key.clone());
+            self.insert(tx, &[row], &key).await?;
             swept += 1;
         }
         Ok(swept)
@@ -270,12 +207,13 @@ impl Books {
         let owed = store::read_owed(conn, user).await?.unwrap_or_default();
         let mut credits = store::credits_of(conn, user).await?;
         credits.sort_by_key(|c| (c.bucket.priority, c.bucket.expires_at, c.bucket.kind, c.bucket.id));
-        let available = credits.iter().map(|c| c.bucket.available(now)).sum();
+        let sum = |plans: bool| credits.iter().filter(|c| (c.bucket.scope != EVERYTHING) == plans).map(|c| c.bucket.available(now)).sum();
+        let (available, in_plans) = (sum(false), sum(true));
         let held = credits.iter().map(|c| c.bucket.held).sum();
-        Ok(Balance { available, held, owed, credits })
+        Ok(Balance { available, in_plans, held, owed, credits })
     }
 
-    /// What a new request with this key could take now: as far as the balance and all these budgets go, those of the periods that run among them.
+    /// What a new request with this key, for which no plan pays, could take now: as far as the balance and all these budgets go, those of the periods that run among them.
     ///
     /// # Errors
     /// The database's.
@@ -310,14 +248,26 @@ impl Books {
     }
 
     fn row(&self, grant: &Grant, debit: Account, credit: Account, amount: Usd, kind: TransferKind, idempotency_key: String) -> Transfer {
-        let (id, at) = (self.kit.ids.next(), self.kit.clock.now_ms());
-        Transfer { id, debit, credit, amount, kind, user: grant.user, reference: grant.reference.clone(), idempotency_key, at }
+        self.transfer(grant.user, &grant.reference, debit, credit, amount, kind, idempotency_key)
     }
-}
 
-/// The key of one leg of a correction that takes money away.
-fn leg_key(take: &Grant, n: usize) -> String {
-    format!("{}:{n}", take.idempotency_key)
+    #[allow(clippy::too_many_arguments)] // a row has that many columns
+    fn transfer(&self, user: Id, reference: &str, debit: Account, credit: Account, amount: Usd, kind: TransferKind, idempotency_key: String) -> Transfer {
+        let (id, at) = (self.kit.ids.next(), self.kit.clock.now_ms());
+        Transfer { id, debit, credit, amount, kind, user, reference: reference.to_owned(), idempotency_key, at }
+    }
+
+    /// Writes transfers of which no idempotency key was used for this customer before.
+    async fn insert(&self, tx: &mut Tx, transfers: &[Transfer], idempotency_key: &str) -> Result<(), LedgerError> {
+        tx.run(&[store::insert_transfers(transfers)]).await.map(drop).map_err(|error| conflict(error, idempotency_key))
+    }
+
+    /// Writes what is left of credits.
+    async fn set_credits(&self, tx: &mut Tx, changed: &[&Bucket]) -> Result<(), LedgerError> {
+        let emptied: Vec<&Bucket> = changed.iter().copied().filter(|b| b.posted == Usd::ZERO).collect();
+        tx.run(&[store::set_credits(changed), store::set_live(&emptied)]).await?;
+        Ok(())
+    }
 }
 
 /// Whoever used the same key for the same wallet was seen under the wallet's lock, so a key that is taken now was used for
