@@ -1,6 +1,7 @@
 //! The pure part: money, time, ids, secrets, randomness. No I/O, no other room of the house.
 
 pub mod clock;
+pub mod currency;
 pub mod fields;
 pub mod ids;
 pub mod money;
@@ -11,6 +12,7 @@ pub mod secrets;
 pub mod usage;
 
 pub use clock::{Clock, NEVER};
+pub use currency::{Currency, Money, Rate};
 pub use fields::FieldError;
 pub use ids::{Id, IdGen};
 pub use money::{Price, Usd};
