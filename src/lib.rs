@@ -20,6 +20,7 @@ pub mod keys;
 pub mod ledger;
 pub mod limits;
 pub mod mail;
+pub mod payments;
 pub mod relay;
 pub mod router;
 pub mod sessions;
