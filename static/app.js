@@ -54,7 +54,8 @@
   // A form is sent once: its buttons show that it is working until the answer comes.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post") return;
+    // The answer to data-again is a file: the page stays, and may send the form again.
+    if (form.method !== "post" || "again" in form.dataset) return;
     if (form.dataset.sent) {
       event.preventDefault();
       return;

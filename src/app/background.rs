@@ -5,6 +5,7 @@ use super::heartbeat;
 use crate::channels::Prober;
 use crate::db::node::Node;
 use crate::db::revision::{self, Topic};
+use crate::gift_cards;
 use crate::jobs::Jobs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,15 @@ fn schedule(app: &App, jobs: &Jobs) {
     jobs.every("expire-credit", Duration::from_secs(60), move || {
         let app = expire.clone();
         async move { app.books.expire(&app.db).await.map(drop).map_err(Into::into) }
+    });
+    let cards = app.clone();
+    jobs.every("gift-cards", Duration::from_secs(1), move || {
+        let app = cards.clone();
+        async move {
+            gift_cards::make_due(&app.db, &app.kit, &app.secret).await?;
+            gift_cards::erase_old(&app.db, &app.kit).await?;
+            Ok(())
+        }
     });
     let sweep = app.clone();
     jobs.every("sweep", Duration::from_secs(3600), move || {

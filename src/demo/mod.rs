@@ -74,7 +74,7 @@ pub async fn furnish(app: &App, upstream: &Upstream) -> anyhow::Result<Furnished
     stock_models(app).await?;
     open_channels(app, upstream).await?;
     let gift_cards =
-        gift_cards::create_batch(&app.db, &app.kit, admin.id, NewBatch { amount: GIFT_CARD, count: GIFT_CARDS, expires_at: NEVER, note: "Demo".to_owned() })
+        gift_cards::create_batch(&app.db, &app.kit, &app.secret, admin.id, NewBatch { note: "Demo".to_owned(), ..NewBatch::of(GIFT_CARD, GIFT_CARDS) })
             .await?
             .codes;
     give_credit(app, buyer.id).await?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 /// What may wait, such as a log-in, waits no longer than this; so does whoever needs the connection first.
-const PATIENCE: Duration = Duration::from_millis(300);
+pub(super) const PATIENCE: Duration = Duration::from_millis(300);
 /// After a failure Redis is left alone for so long: a server that swallows packets must not slow everyone down.
 const PAUSE_MS: i64 = 2_000;
 

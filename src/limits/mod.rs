@@ -1,11 +1,12 @@
 //! Limits: how often an account or an address may try to log in, sign up, ask for mail, redeem a code; and how much a key or a user may ask of the relay.
 //!
 //! Attempts are counted in fixed windows that begin at multiples of their length, so that every node counts in the same one. What the relay lets through is counted as
-//! [`rules`] says. Both are shared through Redis when there is one; without it, or while it does not answer, each node counts for itself: a limit is then as many times looser as
+//! [`rules`] says, and wrong guesses of codes as [`delays`] does. All are shared through Redis when there is one; without it, or while it does not answer, each node counts for itself: a limit is then as many times looser as
 //! there are nodes, and nobody is locked out. Nothing here decides about money. Memory is bounded in both. No counter holds an address or an e-mail in readable form.
 //!
 //! Called by `accounts`, `gift_cards`, `keys` and `settings` (for the rules) and the relay.
 
+mod delays;
 mod link;
 mod local;
 mod memory;
@@ -22,6 +23,7 @@ pub use permit::Permit;
 pub use rules::{Exceeded, MAX_LIMIT, Rate, Rates, Rules, Scope, ScopeId, What, Whose};
 
 use crate::kernel::{Clock, Random, secrets};
+use delays::{Delays, Slope};
 use link::Link;
 use local::Local;
 use memory::Memory;
@@ -48,10 +50,6 @@ pub enum Attempt {
     ResetAccount,
     /// Reset mails asked for from one address, and reset links opened there.
     ResetSource,
-    /// Gift card codes tried by one account.
-    RedeemAccount,
-    /// Gift card codes tried from one address.
-    RedeemSource,
     /// Setup links tried from one address.
     Setup,
     /// Tokens counted for one key, for nothing: an editor asks for fifty within a second when it starts.
@@ -72,8 +70,6 @@ impl Attempt {
             Attempt::Resend => ("resend", 5, HOUR_MS),
             Attempt::ResetAccount => ("reset-account", 5, HOUR_MS),
             Attempt::ResetSource => ("reset-source", 30, HOUR_MS),
-            Attempt::RedeemAccount => ("redeem-account", 20, HOUR_MS),
-            Attempt::RedeemSource => ("redeem-source", 60, HOUR_MS),
             Attempt::Setup => ("setup", 30, HOUR_MS),
             Attempt::CountTokens => ("count-tokens", 600, MINUTE_MS),
         }
@@ -83,6 +79,31 @@ impl Attempt {
     pub fn allowed(self) -> i64 {
         self.rule().1
     }
+}
+
+/// What must not be found by trying, and gets slower with each wrong guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Guess {
+    /// Codes typed by one account.
+    CodeAccount,
+    /// Codes typed from one address, which many customers may share.
+    CodeSource,
+}
+
+impl Guess {
+    fn rule(self) -> (&'static str, Slope) {
+        match self {
+            Guess::CodeAccount => ("code-account", Slope { free: 5, first_ms: 10_000, most_ms: 24 * HOUR_MS }),
+            Guess::CodeSource => ("code-source", Slope { free: 30, first_ms: 10_000, most_ms: HOUR_MS }),
+        }
+    }
+}
+
+/// A guess that was let through. Unless it is taken back, it was wrong.
+#[derive(Clone, Debug)]
+pub struct Guessed {
+    key: String,
+    n: i64,
 }
 
 /// Too many attempts.
@@ -108,6 +129,7 @@ pub struct Limits(Arc<Inner>);
 struct Inner {
     clock: Clock,
     own: Memory,
+    delays: Delays,
     local: Local,
     shared: Option<Arc<Link>>,
     together: Option<Arc<Together>>,
@@ -116,7 +138,7 @@ struct Inner {
 impl Limits {
     /// Counters of this process only.
     pub fn in_process(clock: Clock) -> Self {
-        Self(Arc::new(Inner { clock, own: Memory::default(), local: Local::default(), shared: None, together: None }))
+        Self(Arc::new(Inner { clock, own: Memory::default(), delays: Delays::default(), local: Local::default(), shared: None, together: None }))
     }
 
     /// Counters in Redis, which is connected to when it is first needed.
@@ -130,7 +152,7 @@ impl Limits {
     fn with_patience(clock: Clock, random: &Random, redis_url: &str, patience: Duration) -> Result<Self, redis::RedisError> {
         let link = Arc::new(Link::new(redis_url)?);
         let together = Some(Arc::new(Together::new(Arc::clone(&link), clock.clone(), random, patience)));
-        Ok(Self(Arc::new(Inner { clock, own: Memory::default(), local: Local::default(), shared: Some(link), together })))
+        Ok(Self(Arc::new(Inner { clock, own: Memory::default(), delays: Delays::default(), local: Local::default(), shared: Some(link), together })))
     }
 
     /// Lets a request through that will use about so many tokens, if the limits of every scope allow it: it is counted in all of them, or in none. Scopes without
@@ -188,6 +210,32 @@ impl Limits {
         self.0.own.forget(&counter);
         if let Some(shared) = &self.0.shared {
             shared.forget(&counter, now).await;
+        }
+    }
+
+    /// Counts a guess of `subject` as a wrong one; [`Limits::was_right`] takes it back.
+    ///
+    /// # Errors
+    /// [`TooMany`] says when the next is let through: later each time.
+    pub async fn guess(&self, what: Guess, subject: &str) -> Result<Guessed, TooMany> {
+        let now = self.0.clock.now_ms();
+        let (name, slope) = what.rule();
+        let key = format!("farebox:guess:{name}:{}", &secrets::hash(subject)[..32]);
+        let shared = match &self.0.shared {
+            Some(shared) => shared.guess(&key, slope, now).await,
+            None => None,
+        };
+        match shared.unwrap_or_else(|| self.0.delays.guess(&key, slope, now)) {
+            Ok(n) => Ok(Guessed { key, n }),
+            Err(wait_ms) => Err(TooMany { retry_after_s: wait_ms.unsigned_abs().div_ceil(1000) as i64 }),
+        }
+    }
+
+    /// Takes a guess back: it was none, or it was right.
+    pub async fn was_right(&self, guessed: &Guessed) {
+        self.0.delays.take_back(&guessed.key, guessed.n);
+        if let Some(shared) = &self.0.shared {
+            shared.take_back(&guessed.key, guessed.n, self.0.clock.now_ms()).await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::views::Dashboard;
 use crate::gift_cards::{self, RedeemError};
-use crate::limits::Attempt;
+use crate::limits::Guess;
 use crate::web::error::{Answer, Problem};
 use crate::web::format::{day_start, month_start};
 use crate::web::page::{render, render_as};
@@ -40,18 +40,34 @@ async fn dashboard(site: &Site, customer: Customer, form: Form) -> Result<Dashbo
 
 /// `POST /account/redeem`
 pub async fn redeem(State(site): State<Site>, customer: Customer, mut form: Form) -> Answer {
-    for (attempt, subject) in [(Attempt::RedeemAccount, customer.user.id.to_string()), (Attempt::RedeemSource, customer.source.clone())] {
-        site.limits.attempt(attempt, &subject).await.map_err(|limit| Problem::TooMany(limit.retry_after_s))?;
-    }
-    let wrong = match gift_cards::redeem(&site.db, &site.kit, &site.books, customer.user.id, form.text("code")).await {
-        Ok(redeemed) => {
-            flash::good(&customer.session, customer.page.with("redeem.done", "amount", redeemed.amount.display())).await?;
-            return Ok(Redirect::to("/account").into_response());
+    match try_code(&site, &customer, form.text("code")).await? {
+        Ok(done) => {
+            flash::good(&customer.session, done).await?;
+            Ok(Redirect::to("/account").into_response())
         }
-        Err(error) => words(error)?,
-    };
-    form.refuse("code", wrong);
-    Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &dashboard(&site, customer, form).await?))
+        Err(wrong) => {
+            form.refuse("code", wrong);
+            Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &dashboard(&site, customer, form).await?))
+        }
+    }
+}
+
+/// Redeems a code and says what it gave, or the key of why it did not. Every wrong code makes the account and its address wait longer.
+pub(super) async fn try_code(site: &Site, customer: &Customer, typed: &str) -> Result<Result<String, &'static str>, Problem> {
+    let mut guesses = Vec::new();
+    for (guess, subject) in [(Guess::CodeAccount, customer.user.id.to_string()), (Guess::CodeSource, customer.source.clone())] {
+        guesses.push(site.limits.guess(guess, &subject).await.map_err(|limit| Problem::TooMany(limit.retry_after_s))?);
+    }
+    let outcome = gift_cards::redeem(&site.db, &site.kit, &site.books, customer.user.id, typed).await;
+    if !outcome.as_ref().is_err_and(RedeemError::is_wrong_code) {
+        for guessed in &guesses {
+            site.limits.was_right(guessed).await;
+        }
+    }
+    match outcome {
+        Ok(redeemed) => Ok(Ok(customer.page.with("redeem.done", "amount", redeemed.amount.display()))),
+        Err(error) => words(error).map(Err),
+    }
 }
 
 fn words(error: RedeemError) -> Result<&'static str, Problem> {
@@ -62,6 +78,7 @@ fn words(error: RedeemError) -> Result<&'static str, Problem> {
         RedeemError::AlreadyRedeemedByYou => "redeem.yours",
         RedeemError::Expired => "redeem.expired",
         RedeemError::Voided => "redeem.voided",
+        RedeemError::LimitReached => "redeem.limit",
         RedeemError::NotVerified => "redeem.not_verified",
         RedeemError::UserDisabled => "log_in.disabled",
         RedeemError::Ledger(error) => return Err(error.into()),

@@ -4,7 +4,7 @@ use super::views::*;
 use crate::accounts::{Role, User};
 use crate::channels::health::Fault;
 use crate::channels::{ChannelView, HealthView, Kind, Options, Standing, Verdict};
-use crate::gift_cards::{BatchView, CardView};
+use crate::gift_cards::{BatchView, CardView, Origin};
 use crate::i18n::Lang;
 use crate::kernel::Prices;
 use crate::kernel::secrets::Secret;
@@ -71,10 +71,18 @@ fn batch() -> BatchView {
         id: Id(3),
         amount: Usd::dollars(10),
         count: 3,
+        made: 3,
+        stopped_at: None,
         note: "Fair & co".into(),
+        prefix: "FAIR".into(),
+        per_customer: Some(2),
+        origin: Origin::Sold,
         expires_at: NEVER,
         created_by: Id(1),
         created_at: 0,
+        shown_at: None,
+        downloaded_at: None,
+        sealed_until: Some(20),
         redeemed: 1,
         voided: 1,
         left: 1,
@@ -82,9 +90,22 @@ fn batch() -> BatchView {
 }
 
 fn cards() -> Vec<CardView> {
-    let open = CardView { id: Id(4), tail: "WXYZ".into(), redeemed_by: None, redeemed_by_email: None, redeemed_at: None, voided_at: None };
+    let open = CardView {
+        id: Id(4),
+        batch: Id(3),
+        origin: Origin::Given,
+        amount: Usd::dollars(10),
+        expires_at: NEVER,
+        tail: "WXYZ".into(),
+        redeemed_by: None,
+        redeemed_by_email: None,
+        redeemed_at: None,
+        voided_at: None,
+    };
+    let bought = CardView { origin: Origin::Bought, ..open.clone() };
+    let late = CardView { expires_at: 5, ..open.clone() };
     let redeemed = CardView { redeemed_by: Some(Id(9)), redeemed_by_email: Some("ann@example.com".into()), redeemed_at: Some(1), ..open.clone() };
-    vec![redeemed.clone(), CardView { redeemed_by_email: None, ..redeemed }, CardView { voided_at: Some(1), ..open.clone() }, open]
+    vec![redeemed.clone(), CardView { redeemed_by_email: None, ..redeemed }, CardView { voided_at: Some(1), ..open.clone() }, open, bought, late]
 }
 
 #[test]
@@ -132,16 +153,33 @@ fn gift_cards_render_in_both_languages() {
     for lang in Lang::ALL {
         let page = || sample_page(lang, "/admin/gift-cards");
         let form = Form::empty(lang);
-        let html = GiftCards { page: page(), batches: vec![batch()], older: Some(Id(3)), form: form.clone() }.render().unwrap();
+        let older = Some("/admin/gift-cards?before=1".to_owned());
+        let filter = Form::empty(lang).fill("from", "bought");
+        let html = GiftCards { page: page(), batches: vec![batch()], older, form: form.clone(), filter: filter.clone() }.render().unwrap();
         check_page(&html);
         assert!(html.contains("Fair &#38; co") && html.contains("$10.00"));
-        check_page(&GiftCards { page: page(), batches: vec![], older: None, form }.render().unwrap());
+        check_page(&GiftCards { page: page(), batches: vec![], older: None, form: form.clone(), filter }.render().unwrap());
         let codes = Codes { page: page(), batch: Id(3), codes: vec![Secret::new("ABCD-EFGH".into())] }.render().unwrap();
         check_page(&codes);
         assert!(codes.contains("ABCD-EFGH"));
-        check_page(&Batch { page: page(), batch: batch(), cards: cards(), further: Some(Id(4)), now: 10 }.render().unwrap());
-        let over = BatchView { expires_at: 5, left: 0, note: String::new(), ..batch() };
-        check_page(&Batch { page: page(), batch: over, cards: cards(), further: None, now: 10 }.render().unwrap());
+        let whole = Batch { page: page(), batch: batch(), cards: cards(), further: Some("/admin/gift-cards/3?after=4".into()), form: form.clone(), now: 10 };
+        let html = whole.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("/codes.csv\"") && html.contains("/codes\"") && !html.contains("hx-trigger"), "{html}");
+        assert_eq!(html.matches("/void\"").count(), 3, "the batch, an open card and an expired one; no redeemed, voided or bought one: {html}");
+        let making = BatchView { count: 90_000, made: 45_500, sealed_until: None, ..batch() };
+        let html = Batch { batch: making.clone(), cards: vec![], ..whole }.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("45,500") && html.contains("hx-trigger") && !html.contains("/codes"), "{html}");
+        let over = BatchView { expires_at: 5, left: 0, note: String::new(), stopped_at: Some(1), origin: Origin::Bought, ..making };
+        let html = Batch { page: page(), batch: over, cards: cards(), further: None, form: form.clone(), now: 10 }.render().unwrap();
+        check_page(&html);
+        assert!(!html.contains("hx-trigger"));
+        let older = Some("/admin/gift-cards/find?q=WXYZ&before=1".to_owned());
+        check_page(&FoundCards { page: page(), cards: cards(), form: form.clone(), older, now: 10 }.render().unwrap());
+        let mut form = form.fill("q", "XY");
+        form.refuse("q", "gift_card.find_more");
+        check_page(&FoundCards { page: page(), cards: vec![], form, older: None, now: 10 }.render().unwrap());
     }
 }
 

@@ -120,10 +120,28 @@ pub struct GiftCards {
     pub page: Page,
     /// One page of batches.
     pub batches: Vec<BatchView>,
-    /// Where the next page begins.
-    pub older: Option<Id>,
+    /// The next page.
+    pub older: Option<String>,
     /// The form for a new batch.
     pub form: Form,
+    /// Which batches are shown.
+    pub filter: Form,
+}
+
+/// `/admin/gift-cards/find`
+#[derive(Template)]
+#[template(path = "admin/gift_cards_found.html")]
+pub struct FoundCards {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of what was found.
+    pub cards: Vec<CardView>,
+    /// The search.
+    pub form: Form,
+    /// The next page.
+    pub older: Option<String>,
+    /// What counts as expired.
+    pub now: i64,
 }
 
 /// The answer to a new batch: its codes, shown this once.
@@ -148,8 +166,10 @@ pub struct Batch {
     pub batch: BatchView,
     /// One page of its cards.
     pub cards: Vec<CardView>,
-    /// Where the next page begins.
-    pub further: Option<Id>,
+    /// The next page.
+    pub further: Option<String>,
+    /// Which cards are shown.
+    pub form: Form,
     /// What counts as expired.
     pub now: i64,
 }

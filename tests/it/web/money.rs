@@ -3,7 +3,7 @@
 use super::{Visitor, field, owner};
 use crate::harness::TestApp;
 use farebox::gift_cards::{self, NewBatch};
-use farebox::kernel::{NEVER, Usd};
+use farebox::kernel::Usd;
 use reqwest::StatusCode;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -51,8 +51,8 @@ async fn one_card_redeemed_on_the_dashboard_many_times_at_once_pays_once() {
     let shop = TestApp::new().await;
     let customer = shop.customer(Usd::ZERO).await;
     let actor = owner(&shop).await.id;
-    let batch = NewBatch { amount: Usd::dollars(5), count: 1, expires_at: NEVER, note: String::new() };
-    let code = gift_cards::create_batch(&shop.app.db, &shop.app.kit, actor, batch).await.expect("a batch").codes.remove(0);
+    let batch = NewBatch::of(Usd::dollars(5), 1);
+    let code = gift_cards::create_batch(&shop.app.db, &shop.app.kit, &shop.app.secret, actor, batch).await.expect("a batch").codes.remove(0);
     let visitor = Arc::new(Visitor::logged_in(&shop, &customer.user).await);
     let token = visitor.token("/account").await;
     let mut sent = JoinSet::new();
