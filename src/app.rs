@@ -20,6 +20,7 @@ use crate::kernel::{Clock, IdGen, Kit, Random};
 use crate::ledger::{Books, LedgerError, Meter, NodeRun};
 use crate::limits::Limits;
 use crate::mail::{Outbox, Transport, TransportError};
+use crate::payments::Payments;
 use crate::relay::{Relay, RelayConfig, RelayParts};
 use crate::usage::Journal;
 use crate::{catalog, channels, keys, sessions, settings};
@@ -65,6 +66,8 @@ pub struct Inner {
     pub limits: Limits,
     /// Everything about accounts.
     pub accounts: Accounts,
+    /// Orders, and what the payment provider tells about them.
+    pub payments: Payments,
     /// Where sessions are kept.
     pub sessions: sessions::Store,
     /// `/v1`.
@@ -208,6 +211,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
     let passwords = PasswordHasher::new(environment.password_params, kit.random.clone())?;
     let app = App(Arc::new(Inner {
         accounts: Accounts::new(db.clone(), kit.clone(), passwords, limits.clone(), settings.clone(), public_url.as_str()),
+        payments: Payments::new(db.clone(), kit.clone(), books.clone(), None, public_url.as_str()),
         sessions: sessions::Store::new(db.clone(), kit.clock.clone(), kit.random.clone()),
         relay: Relay::new(parts),
         outbox: Outbox::new(db.clone(), kit.clock.clone(), Transport::new(&config.mail)?),

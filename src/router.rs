@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::relay::{self, Relay, billing, calls, count_tokens, models, reports, token_usage};
 use crate::sessions;
-use crate::web::{Parts, Site, account, admin, assets, error, headers, public, visit};
+use crate::web::{Parts, Site, account, admin, assets, error, headers, public, visit, webhooks};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,7 +17,7 @@ use tower_http::compression::CompressionLayer;
 
 /// All of it.
 pub fn build(app: App) -> Router {
-    Router::new().merge(health().with_state(app.clone())).merge(api().with_state(app.relay.clone())).merge(site(&app))
+    Router::new().merge(health().with_state(app.clone())).merge(api().with_state(app.relay.clone())).merge(messages(&app)).merge(site(&app))
 }
 
 /// The website, with what stands around every page: compression, the session, who visits, errors as pages, security headers.
@@ -28,6 +28,7 @@ fn site(app: &App) -> Router {
         secret: app.secret.clone(),
         books: app.books.clone(),
         accounts: app.accounts.clone(),
+        payments: app.payments.clone(),
         limits: app.limits.clone(),
         settings: app.settings.clone(),
         catalog: Arc::clone(&app.catalog),
@@ -67,11 +68,16 @@ fn shop_window() -> Router<Site> {
 }
 
 fn customer_side() -> Router<Site> {
-    use account::{dashboard, keys, requests};
+    use account::{dashboard, keys, orders, requests};
     Router::new()
         .route("/account", get(dashboard::show))
         .route("/account/redeem", post(dashboard::redeem))
         .route("/account/requests", get(requests::list))
+        .route("/account/top-up", get(orders::top_up))
+        .route("/account/orders", get(orders::list).post(orders::create))
+        .route("/account/orders/{id}", get(orders::show))
+        .route("/account/orders/{id}/pay", get(orders::pay))
+        .route("/account/orders/{id}/cancel", post(orders::cancel))
         .route("/account/keys", get(keys::list).post(keys::create))
         .route("/account/keys/{id}", get(keys::edit).post(keys::update))
         .route("/account/keys/{id}/enable", post(keys::enable))
@@ -80,7 +86,7 @@ fn customer_side() -> Router<Site> {
 }
 
 fn back_office() -> Router<Site> {
-    use admin::{channels, gift_cards, models, overview, requests, settings, users};
+    use admin::{channels, gift_cards, models, orders, overview, payments, requests, settings, users};
     Router::new()
         .route("/admin", get(overview::show))
         .route("/admin/channels", get(channels::list))
@@ -106,7 +112,18 @@ fn back_office() -> Router<Site> {
         .route("/admin/users/{id}/enable", post(users::enable))
         .route("/admin/requests", get(requests::list))
         .route("/admin/requests/{id}", get(requests::show))
+        .route("/admin/orders", get(orders::list))
+        .route("/admin/orders/{id}", get(orders::show))
+        .route("/admin/orders/{id}/refund", post(orders::refund))
+        .route("/admin/orders/{id}/look", post(orders::look))
+        .route("/admin/payments", get(payments::show).post(payments::save))
         .route("/admin/settings", get(settings::show).post(settings::save))
+}
+
+/// Where the payment provider's messages arrive: without sessions, since nobody is logged in.
+fn messages(app: &App) -> Router {
+    let door = webhooks::Door { payments: app.payments.clone(), tasks: app.relay.tasks.clone() };
+    Router::new().route("/webhooks/stripe", post(webhooks::stripe)).with_state(door)
 }
 
 fn health() -> Router<App> {

@@ -54,6 +54,26 @@ fn schedule(app: &App, jobs: &Jobs) {
         let app = send.clone();
         async move { app.outbox.send_due().await.map(drop).map_err(Into::into) }
     });
+    let hear = app.clone();
+    jobs.every("payment-messages", Duration::from_secs(1), move || {
+        let app = hear.clone();
+        async move {
+            app.payments.handle_due().await?;
+            app.payments.refund_due().await?;
+            app.payments.settle_disputes().await?;
+            Ok(())
+        }
+    });
+    let look = app.clone();
+    jobs.every("look-at-orders", Duration::from_secs(30), move || {
+        let app = look.clone();
+        async move { app.payments.look_at_due().await.map(drop).map_err(Into::into) }
+    });
+    let fetch = app.clone();
+    jobs.every("fetch-payment-messages", Duration::from_secs(1800), move || {
+        let app = fetch.clone();
+        async move { app.payments.fetch_messages().await.map(drop).map_err(Into::into) }
+    });
     let expire = app.clone();
     jobs.every("expire-credit", Duration::from_secs(60), move || {
         let app = expire.clone();

@@ -54,6 +54,8 @@ pub enum Attempt {
     Setup,
     /// Tokens counted for one key, for nothing: an editor asks for fifty within a second when it starts.
     CountTokens,
+    /// Looks of one customer at what became of an order.
+    LookAtOrder,
 }
 
 const MINUTE_MS: i64 = 60_000;
@@ -72,6 +74,7 @@ impl Attempt {
             Attempt::ResetSource => ("reset-source", 30, HOUR_MS),
             Attempt::Setup => ("setup", 30, HOUR_MS),
             Attempt::CountTokens => ("count-tokens", 600, MINUTE_MS),
+            Attempt::LookAtOrder => ("look-at-order", 60, 10 * MINUTE_MS),
         }
     }
 

@@ -1,8 +1,103 @@
 //! Money from outside: orders, what the payment provider tells about them, refunds and disputes.
 //!
-//! [`provider`] is what the shop asks of a payment provider, in this project's own words; no other room knows which one there is. It moves no money in the
-//! books and writes nothing: what it answers is a claim of somebody else, which is held against the order before anything is credited.
+//! Invariants, which the tests race:
+//! - an order's row exists before its buyer leaves the site; what is delivered for it is delivered in the transaction that marks it paid, once;
+//! - an order that was paid never goes back to unpaid, whatever comes late;
+//! - a message is stored before anything is done about it, and handled once; what it claims must match the order in every point;
+//! - money that goes back is taken out of what it had bought before the provider is told.
 //!
-//! Callers: `web` (the pages that sell, and the door at which webhooks arrive), `app` (start-up and periodic work). No room below calls it.
+//! Locks are taken in the order message, order, wallet.
+//!
+//! [`provider`] is what the shop asks of a payment provider, in this project's own words; no other room knows which one there is. What a provider
+//! answers is a claim of somebody else, which is held against the order before anything is credited.
+//!
+//! Callers: `web` (the pages that sell, and the door at which messages arrive), `app` (start-up and periodic work). No room below calls it.
 
+mod disputes;
+mod inbox;
+mod messages;
+mod order;
+mod orders;
 pub mod provider;
+mod reconcile;
+mod refunds;
+pub mod store;
+
+pub use inbox::{ReceiveError, Received};
+pub use order::{Method, NewOrder, Order, State, What};
+pub use orders::History;
+pub use refunds::NewRefund;
+
+use crate::db::Db;
+use crate::kernel::{Id, Kit};
+use crate::ledger::{Books, LedgerError};
+use provider::{Mismatch, Provider, ProviderError};
+use std::sync::Arc;
+
+/// Why something about a payment did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum PaymentError {
+    /// There is no such order.
+    #[error("no order {0}")]
+    NoOrder(Id),
+    /// The shop takes no cards.
+    #[error("no payment provider is set up")]
+    NoProvider,
+    /// The customer has too many orders that wait to be paid.
+    #[error("too many orders wait to be paid")]
+    TooManyPending,
+    /// More than can go back.
+    #[error("more than can be refunded")]
+    NotRefundable,
+    /// What is claimed does not match the order.
+    #[error("it does not match the order: {0}")]
+    Mismatch(#[from] Mismatch),
+    /// The provider did not do it.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The books refused.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Orders and payments. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Payments {
+    db: Db,
+    kit: Kit,
+    books: Books,
+    provider: Option<Arc<dyn Provider>>,
+    /// Where customers reach the shop, without a slash at its end.
+    base_url: Arc<str>,
+}
+
+impl Payments {
+    /// Payments over a provider; without one there are none by card.
+    pub fn new(db: Db, kit: Kit, books: Books, provider: Option<Arc<dyn Provider>>, base_url: &str) -> Self {
+        Self { db, kit, books, provider, base_url: base_url.trim_end_matches('/').into() }
+    }
+
+    /// Whether cards are taken.
+    pub fn takes_cards(&self) -> bool {
+        self.provider.is_some()
+    }
+
+    /// How an order is paid that is paid by card.
+    ///
+    /// # Errors
+    /// [`PaymentError::NoProvider`].
+    pub fn by_card(&self) -> Result<Method, PaymentError> {
+        self.provider().map(|provider| Method::Provider(provider.name().to_owned()))
+    }
+
+    fn provider(&self) -> Result<&Arc<dyn Provider>, PaymentError> {
+        self.provider.as_ref().ok_or(PaymentError::NoProvider)
+    }
+
+    fn now(&self) -> i64 {
+        self.kit.clock.now_ms()
+    }
+}

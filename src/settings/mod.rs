@@ -4,6 +4,9 @@
 //! Called by `accounts` (the site's name in mails, the setup link), the relay (what every customer may use), `web` and `app`.
 
 pub mod store;
+mod top_up;
+
+pub use top_up::{Offer, Tier, TopUpFields, TopUpTerms};
 
 use crate::db::revision::{self, Topic};
 use crate::db::{Conn, Db, Tx};
@@ -25,6 +28,10 @@ pub enum Name {
     Claimed,
     /// How much every customer may ask for and spend, unless an admin set something else for one.
     Allowance,
+    /// How credit is sold.
+    TopUp,
+    /// Up to when the payment provider was asked for messages that were lost, in unix milliseconds.
+    EventsFetched,
 }
 
 impl Name {
@@ -34,6 +41,8 @@ impl Name {
             Name::SetupToken => "setup-token",
             Name::Claimed => "claimed",
             Name::Allowance => "allowance",
+            Name::TopUp => "top-up",
+            Name::EventsFetched => "events-fetched",
         }
     }
 }
@@ -45,11 +54,13 @@ pub struct Settings {
     pub site_name: String,
     /// How much every customer may ask for and spend, with all keys together, unless an admin set something else for one.
     pub allowance: Allowance,
+    /// How credit is sold.
+    pub top_up: TopUpTerms,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { site_name: "Farebox".to_owned(), allowance: Allowance::default() }
+        Self { site_name: "Farebox".to_owned(), allowance: Allowance::default(), top_up: TopUpTerms::default() }
     }
 }
 
@@ -141,6 +152,11 @@ impl Snapshot {
                     tracing::error!(%error, "the limits of every customer cannot be read; there are none until they are saved again");
                     Allowance::default()
                 });
+            } else if name == Name::TopUp.key() {
+                settings.top_up = TopUpTerms::read(&value).unwrap_or_else(|error| {
+                    tracing::error!(%error, "how credit is sold cannot be read; it is sold as in a new shop until it is saved again");
+                    TopUpTerms::default()
+                });
             }
         }
         self.0.store(Arc::new(Read { settings: Arc::new(settings), revision }));
@@ -164,6 +180,16 @@ pub async fn set_site_name(tx: &mut Tx, now: i64, name: &SiteName) -> Result<(),
 /// The database's.
 pub async fn set_allowance(tx: &mut Tx, now: i64, allowance: &Allowance) -> Result<(), sqlx::Error> {
     put(tx, now, Name::Allowance, &allowance.write()).await?;
+    revision::bump(tx, Topic::Settings).await?;
+    Ok(())
+}
+
+/// Sets how credit is sold.
+///
+/// # Errors
+/// The database's.
+pub async fn set_top_up(tx: &mut Tx, now: i64, terms: &TopUpTerms) -> Result<(), sqlx::Error> {
+    put(tx, now, Name::TopUp, &terms.write()).await?;
     revision::bump(tx, Topic::Settings).await?;
     Ok(())
 }

@@ -22,6 +22,7 @@ pub mod snippets;
 mod tests;
 pub mod ui;
 pub mod visit;
+pub mod webhooks;
 pub mod who;
 
 pub use error::Problem;

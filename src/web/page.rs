@@ -12,6 +12,9 @@ use crate::kernel::{NEVER, Usd};
 use crate::keys::Allowance;
 use crate::ledger::CreditKind;
 use crate::ledger::store::TransferRow;
+use crate::payments::provider::DisputeState;
+use crate::payments::store::RefundRow;
+use crate::payments::{State as OrderState, What};
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -278,6 +281,73 @@ impl Page {
             "fee" => "transfer.fee",
             _ => "transfer.adjustment",
         })
+    }
+
+    /// What an order is for.
+    pub fn order_what(&self, what: &What) -> Cow<'static, str> {
+        self.t(match what {
+            What::TopUp => "order.top_up",
+            What::Plan(_) => "order.plan",
+            What::GiftCard => "order.gift_card",
+        })
+    }
+
+    /// The tone and the words for how an order stands.
+    pub fn order_state(&self, state: &OrderState) -> (&'static str, Cow<'static, str>) {
+        let (tone, key) = match state {
+            OrderState::Pending => ("", "order.pending"),
+            OrderState::Paid => ("good", "order.paid"),
+            OrderState::Expired => ("", "order.expired"),
+            OrderState::Failed => ("bad", "order.failed"),
+            OrderState::Refunded => ("warn", "order.all_refunded"),
+            OrderState::PartlyRefunded => ("warn", "order.partly_refunded"),
+            OrderState::Disputed => ("bad", "order.disputed"),
+        };
+        (tone, self.t(key))
+    }
+
+    /// The states of orders, for a filter.
+    pub fn order_states(&self) -> Vec<(&'static str, String)> {
+        let states = OrderState::ALL.iter().map(|state| (state.word(), self.order_state(state).1.into_owned()));
+        std::iter::once(("", self.t("order.all_states").into_owned())).chain(states).collect()
+    }
+
+    /// What may become of what was spent of a refund.
+    pub fn refund_choices(&self) -> Vec<(&'static str, String)> {
+        [("owed", "refund.spent_owed"), ("lost", "refund.spent_lost")].map(|(word, key)| (word, self.t(key).into_owned())).into()
+    }
+
+    /// The tone and the words for how a refund stands.
+    pub fn refund_state(&self, refund: &RefundRow) -> (&'static str, Cow<'static, str>) {
+        let (tone, key) = match refund.state.as_str() {
+            "taking" => ("", "refund.taking"),
+            "sending" => ("", "refund.sending"),
+            "done" => ("good", "refund.done"),
+            _ => ("bad", "refund.failed"),
+        };
+        (tone, self.t(key))
+    }
+
+    /// The tone and the words for how a dispute stands.
+    pub fn dispute_state(&self, state: &DisputeState) -> (&'static str, Cow<'static, str>) {
+        let (tone, key) = match state {
+            DisputeState::Inquiry => ("warn", "dispute.inquiry"),
+            DisputeState::Open => ("bad", "dispute.open"),
+            DisputeState::Won => ("good", "dispute.won"),
+            DisputeState::Lost => ("bad", "dispute.lost"),
+        };
+        (tone, self.t(key))
+    }
+
+    /// The tone and the words for what became of a message.
+    pub fn message_state(&self, word: &str) -> (&'static str, Cow<'static, str>) {
+        let (tone, key) = match word {
+            "new" => ("", "hook.new"),
+            "done" => ("good", "hook.done"),
+            "ignored" => ("", "hook.ignored"),
+            _ => ("bad", "hook.refused"),
+        };
+        (tone, self.t(key))
     }
 
     /// What a movement gave the customer, or took with a minus.

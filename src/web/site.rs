@@ -7,6 +7,7 @@ use crate::kernel::Kit;
 use crate::kernel::secrets::AppSecret;
 use crate::ledger::Books;
 use crate::limits::Limits;
+use crate::payments::Payments;
 use crate::{catalog, channels, keys, settings};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct Parts {
     pub books: Books,
     /// People.
     pub accounts: Accounts,
+    /// Orders.
+    pub payments: Payments,
     /// Limits on attempts.
     pub limits: Limits,
     /// The shop's name.

@@ -14,6 +14,8 @@ pub enum Spent {
     Owed,
     /// It is the shop's loss.
     Lost,
+    /// It stays spent: only what is left is taken. For what had been given on top.
+    Kept,
 }
 
 /// Money that goes back, out of the credit that it had bought.
@@ -77,6 +79,7 @@ impl Books {
         let taken = match back.spent {
             Spent::Owed => TakenBack { unspent, owed: rest, lost: Usd::ZERO },
             Spent::Lost => TakenBack { unspent, owed: Usd::ZERO, lost: rest },
+            Spent::Kept => TakenBack { unspent, ..TakenBack::default() },
         };
         if unspent > Usd::ZERO {
             bucket.posted -= unspent;
@@ -118,8 +121,10 @@ impl Books {
         let as_chosen = match back.spent {
             Spent::Owed => taken.lost == Usd::ZERO,
             Spent::Lost => taken.owed == Usd::ZERO,
+            Spent::Kept => taken.owed == Usd::ZERO && taken.lost == Usd::ZERO && taken.unspent <= back.amount,
         };
-        let same = as_chosen && again == hashes && amounts.into_iter().sum::<Usd>() == back.amount;
+        let is_whole = back.spent == Spent::Kept || amounts.into_iter().sum::<Usd>() == back.amount;
+        let same = as_chosen && again == hashes && is_whole;
         if same { Ok(Some(taken)) } else { Err(LedgerError::IdempotencyConflict(back.idempotency_key.clone())) }
     }
 

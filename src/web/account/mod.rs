@@ -2,6 +2,7 @@
 
 pub mod dashboard;
 pub mod keys;
+pub mod orders;
 pub mod requests;
 #[cfg(test)]
 pub(super) mod samples;

@@ -3,10 +3,12 @@
 use super::views::*;
 use crate::i18n::Lang;
 use crate::kernel::secrets::Secret;
-use crate::kernel::{Id, NEVER, Usd};
+use crate::kernel::{Id, Money, NEVER, Usd};
 use crate::keys::{KeyFields, KeyOptions, KeyView};
 use crate::ledger::store::CreditRow;
 use crate::ledger::{Balance, Bucket, CreditKind, EVERYTHING};
+use crate::payments::{Method, Order, State as OrderState, What};
+use crate::settings::{Tier, TopUpTerms};
 use crate::usage::{Parts, RequestView};
 use crate::web::snippets::quick_start;
 use crate::web::tests::{check_page, sample_page};
@@ -50,6 +52,60 @@ pub fn requests() -> Vec<RequestView> {
     };
     let words = ["complete", "cached", "client_gone", "refused", "recovered", "upstream_error"];
     words.iter().map(|word| RequestView { outcome: (*word).into(), ttft_ms: None, ..base.clone() }).chain([base.clone()]).collect()
+}
+
+pub fn order(state: OrderState) -> Order {
+    let price = Money::new(36_000, "CNY".parse().unwrap());
+    Order {
+        id: Id(9 << 40),
+        user: Id(2),
+        what: What::TopUp,
+        details: String::new(),
+        title: "$50.00 of credit at Tokens & Co".into(),
+        language: "en".into(),
+        method: Method::Provider("stripe".into()),
+        list_price: price,
+        price,
+        rate: "7.2".parse().unwrap(),
+        credit: Usd::dollars(50),
+        bonus: Usd::dollars(5),
+        state,
+        checkout: Some("cs_1".into()),
+        checkout_url: Some("https://pay.example".into()),
+        payment: Some("pi_1".into()),
+        subscription: None,
+        credit_id: Some(Id(1)),
+        bonus_id: None,
+        refunded: Money::new(100, price.currency),
+        note: Some("its amount is <b>".into()),
+        created_at: 1,
+        expires_at: NEVER,
+        paid_at: Some(2),
+        ended_at: Some(3),
+    }
+}
+
+#[test]
+fn buying_renders_in_both_languages() {
+    let terms = TopUpTerms { currency: "CNY".parse().unwrap(), rate: "7.2".parse().unwrap(), ..TopUpTerms::default() };
+    let terms = TopUpTerms { tiers: vec![Tier { from: Usd::dollars(50), bonus: Usd::dollars(5) }], ..terms };
+    let orders: Vec<Order> = OrderState::ALL.into_iter().map(order).collect();
+    for lang in Lang::ALL {
+        let page = |path| sample_page(lang, path);
+        let mut form = Form::empty(lang);
+        check_page(&TopUp { page: page("/account/top-up"), form: form.clone(), terms: terms.clone(), takes_cards: true }.render().unwrap());
+        form.refuse("amount", "top_up.error.cents");
+        for (terms, takes_cards) in [(TopUpTerms::default(), true), (terms.clone(), false)] {
+            check_page(&TopUp { page: page("/account/top-up"), form: form.clone(), terms, takes_cards }.render().unwrap());
+        }
+        check_page(&Orders { page: page("/account/orders"), orders: vec![], older: None }.render().unwrap());
+        check_page(&Orders { page: page("/account/orders"), orders: orders.clone(), older: Some(Id(1)) }.render().unwrap());
+        for (order, (can_pay, leads_on, waits)) in
+            orders.iter().zip([(true, false, false), (true, true, false), (true, false, true), (false, false, false)].into_iter().cycle())
+        {
+            check_page(&OrderPage { page: page("/account/orders/1"), order: order.clone(), can_pay, leads_on, waits }.render().unwrap());
+        }
+    }
 }
 
 fn keys() -> Vec<KeyView> {

@@ -4,6 +4,8 @@ use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Usd};
 use crate::keys::KeyView;
 use crate::ledger::Balance;
+use crate::payments::Order;
+use crate::settings::TopUpTerms;
 use crate::usage::RequestView;
 use crate::web::snippets::Snippet;
 use crate::web::ui::Question;
@@ -70,6 +72,48 @@ pub struct EditKey {
     pub key: KeyView,
     /// Its fields.
     pub form: Form,
+}
+
+/// `/account/top-up`
+#[derive(Template)]
+#[template(path = "account/top_up.html")]
+pub struct TopUp {
+    /// What every template knows.
+    pub page: Page,
+    /// How much.
+    pub form: Form,
+    /// How credit is sold.
+    pub terms: TopUpTerms,
+    /// Whether cards are taken at all.
+    pub takes_cards: bool,
+}
+
+/// `/account/orders`
+#[derive(Template)]
+#[template(path = "account/orders.html")]
+pub struct Orders {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them.
+    pub orders: Vec<Order>,
+    /// Where the next page begins.
+    pub older: Option<Id>,
+}
+
+/// `/account/orders/{id}`
+#[derive(Template)]
+#[template(path = "account/order.html")]
+pub struct OrderPage {
+    /// What every template knows.
+    pub page: Page,
+    /// The order.
+    pub order: Order,
+    /// It can still be paid.
+    pub can_pay: bool,
+    /// The page leads on to where it is paid.
+    pub leads_on: bool,
+    /// It was paid a moment ago, and nothing was heard of it yet.
+    pub waits: bool,
 }
 
 /// A question before something is lost.

@@ -3,7 +3,9 @@
 pub mod channels;
 pub mod gift_cards;
 pub mod models;
+pub mod orders;
 pub mod overview;
+pub mod payments;
 pub mod requests;
 #[cfg(test)]
 mod samples;

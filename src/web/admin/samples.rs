@@ -13,8 +13,12 @@ use crate::keys::Allowance;
 use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
 use crate::limits::Rules;
+use crate::payments::provider::DisputeState;
+use crate::payments::store::{DisputeRow, EventView, RefundRow};
+use crate::payments::{History, State as OrderState};
 use crate::usage::{Decision, Listed, RequestRow};
 use crate::web::Form;
+use crate::web::account::samples::order;
 use crate::web::tests::{check_page, every_rare_price, sample_page};
 use crate::web::ui::Question;
 use askama::Template;
@@ -195,6 +199,75 @@ fn user() -> User {
         time_zone: None,
         created_at: 1,
         last_login_at: None,
+    }
+}
+
+#[test]
+fn orders_and_payments_render_in_both_languages() {
+    let event = |state: &str| EventView {
+        id: Id(4),
+        kind: "checkout.session.completed".into(),
+        state: state.into(),
+        was_fetched: state == "refused",
+        created_at: 1,
+        received_at: 2,
+        error: (state == "refused").then(|| "its amount is <b>".into()),
+    };
+    let refund = |state: &str| RefundRow {
+        id: Id(5),
+        order: Id(9 << 40),
+        amount: 100,
+        is_owed: true,
+        state: state.into(),
+        is_theirs: state == "done",
+        provider_refund: None,
+        reason: "Asked for <it>".into(),
+        unspent: Usd(1),
+        owed: Usd(2),
+        lost: Usd(3),
+        bonus: Usd(4),
+        error: (state == "failed").then(|| "no".into()),
+        created_at: 1,
+        done_at: None,
+    };
+    let dispute = |state| DisputeRow {
+        id: Id(6),
+        order: Id(9 << 40),
+        amount: 100,
+        state,
+        is_settled: false,
+        reason: "fraudulent".into(),
+        answer_by: Some(1),
+        unspent: Usd(0),
+        owed: Usd(0),
+        created_at: 1,
+        ended_at: None,
+    };
+    let history = History {
+        refunds: ["taking", "sending", "done", "failed"].map(refund).into(),
+        disputes: [DisputeState::Inquiry, DisputeState::Open, DisputeState::Won, DisputeState::Lost].map(dispute).into(),
+        messages: ["new", "done", "ignored", "refused"].map(event).into(),
+    };
+    for lang in Lang::ALL {
+        let page = |path| sample_page(lang, path);
+        let mut form = Form::empty(lang).fill("once", "7");
+        form.refuse("amount", "refund.error.too_much");
+        for state in OrderState::ALL {
+            let (order, email) = (order(state), "ann@example.com".to_owned());
+            for history in [History::default(), history.clone()] {
+                check_page(
+                    &AdminOrder { page: page("/admin/orders/1"), order: order.clone(), email: email.clone(), history, form: form.clone() }.render().unwrap(),
+                );
+            }
+        }
+        let rows = vec![(order(OrderState::Paid), "ann@example.com".to_owned())];
+        for (orders, older) in [(vec![], None), (rows, Some("/admin/orders?state=&before=1".to_owned()))] {
+            check_page(&AdminOrders { page: page("/admin/orders"), orders, older, form: form.clone() }.render().unwrap());
+        }
+        for (takes_cards, messages, older) in [(false, vec![], None), (true, history.messages.clone(), Some(Id(1)))] {
+            let hook = "https://shop.example/webhooks/stripe".to_owned();
+            check_page(&Payments { page: page("/admin/payments"), form: form.clone(), takes_cards, hook, messages, older }.render().unwrap());
+        }
     }
 }
 

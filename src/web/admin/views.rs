@@ -9,6 +9,8 @@ use crate::kernel::{Id, Prices, Usd};
 use crate::keys::Allowance;
 use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
+use crate::payments::store::EventView;
+use crate::payments::{History, Order};
 use crate::usage::{Listed, RequestRow};
 use crate::web::ui::Question;
 use crate::web::{Form, Page};
@@ -39,6 +41,54 @@ pub struct ChannelRow {
     pub channel: ChannelView,
     /// None for a channel that is not in use.
     pub health: Option<HealthView>,
+}
+
+/// `/admin/orders`
+#[derive(Template)]
+#[template(path = "admin/orders.html")]
+pub struct AdminOrders {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them, with their customers' addresses.
+    pub orders: Vec<(Order, String)>,
+    /// The link to the next page.
+    pub older: Option<String>,
+    /// The filter.
+    pub form: Form,
+}
+
+/// `/admin/orders/{id}`
+#[derive(Template)]
+#[template(path = "admin/order.html")]
+pub struct AdminOrder {
+    /// What every template knows.
+    pub page: Page,
+    /// The order.
+    pub order: Order,
+    /// Its customer's address.
+    pub email: String,
+    /// What happened to it.
+    pub history: History,
+    /// The refund's.
+    pub form: Form,
+}
+
+/// `/admin/payments`
+#[derive(Template)]
+#[template(path = "admin/payments.html")]
+pub struct Payments {
+    /// What every template knows.
+    pub page: Page,
+    /// How credit is sold.
+    pub form: Form,
+    /// Whether cards are taken at all.
+    pub takes_cards: bool,
+    /// Where the provider sends its messages.
+    pub hook: String,
+    /// Messages that somebody must look at.
+    pub messages: Vec<EventView>,
+    /// Where the next page of them begins.
+    pub older: Option<Id>,
 }
 
 /// `/admin/channels`

@@ -138,6 +138,7 @@ async fn what_was_spent_of_a_refund_is_owed_or_lost() {
         let error = shop.take_back(user, credit, amount, spent, "refund:2").await.unwrap_err();
         assert!(matches!(error, LedgerError::IdempotencyConflict(_)), "{error}");
     }
+    assert_eq!(shop.take_back(user, credit, 20, Spent::Kept, "bonus:1").await.unwrap(), TakenBack::default(), "nothing is left, and nobody owes it");
     let balance = shop.balance(user).await;
     assert_eq!((balance.available, balance.owed), (Usd(0), Usd(20)));
     let next = shop.bought(user, 25).await;

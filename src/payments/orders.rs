@@ -1,0 +1,295 @@
+//! How an order is made, paid, and ended.
+
+use super::provider::{Checkout, CheckoutStatus, Mode, NewCheckout, NewCustomer, Sale};
+use super::store::{DisputeRow, EventView, RefundRow};
+use super::{Method, NewOrder, Order, PaymentError, Payments, State, What, store};
+use crate::db::{Conn, Tx};
+use crate::kernel::{Id, NEVER};
+use crate::ledger::{CreditKind, EVERYTHING, Grant, House};
+
+/// How long an order can be paid.
+const PAYABLE_MS: i64 = 3_600_000;
+/// When the provider is asked for the first time what became of an order, if no message tells.
+const FIRST_LOOK_MS: i64 = 5 * 60_000;
+/// How long after its end an order is looked at for the last time: the provider's clock is not ours.
+const GRACE_MS: i64 = 60_000;
+/// How many orders of one customer may wait to be paid.
+const MOST_PENDING: i64 = 20;
+
+/// What happened to an order.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// What went back, or is going back.
+    pub refunds: Vec<RefundRow>,
+    /// What its customer's bank wanted back.
+    pub disputes: Vec<DisputeRow>,
+    /// What the provider told about it.
+    pub messages: Vec<EventView>,
+}
+
+impl Payments {
+    /// What happened to an order.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn history(&self, conn: &mut Conn, order: Id) -> Result<History, sqlx::Error> {
+        let refunds = store::refunds_of_order(conn, order).await?;
+        let disputes = store::disputes_of_order(conn, order).await?;
+        Ok(History { refunds, disputes, messages: store::events_of_order(conn, order).await? })
+    }
+
+    /// Messages that were believed and could not be acted on, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn messages_to_look_at(&self, conn: &mut Conn, before: Option<Id>, limit: i64) -> Result<Vec<EventView>, sqlx::Error> {
+        store::events_to_look_at(conn, before.unwrap_or(Id(i64::MAX)), limit).await
+    }
+
+    /// Makes an order. Its row is committed when this returns; one that costs nothing is paid at once.
+    ///
+    /// # Errors
+    /// [`PaymentError::TooManyPending`], and the database's; then there is no order.
+    pub async fn order(&self, new: &NewOrder) -> Result<Order, PaymentError> {
+        let (id, now) = (self.kit.ids.next(), self.now());
+        let mut tx = self.db.write().await?;
+        self.books.open_wallet(&mut tx, new.user).await?;
+        if store::count_pending(&mut tx, new.user).await? >= MOST_PENDING {
+            return Err(PaymentError::TooManyPending);
+        }
+        store::insert_order(&mut tx, id, new, now, now + PAYABLE_MS, now + FIRST_LOOK_MS).await?;
+        let mut order = store::lock_order(&mut tx, id).await?.ok_or(PaymentError::NoOrder(id))?;
+        if order.method == Method::Free {
+            self.deliver(&mut tx, &order).await?;
+            order = store::lock_order(&mut tx, id).await?.ok_or(PaymentError::NoOrder(id))?;
+        }
+        tx.commit().await?;
+        Ok(order)
+    }
+
+    /// The page on which a pending order is paid. Asked again, it is the same page: the order is the provider's key. `None` when there is nothing to pay any more.
+    ///
+    /// # Errors
+    /// The provider's, and [`PaymentError::NoProvider`]; the order waits, and can be tried again.
+    pub async fn pay_page(&self, order: &Order) -> Result<Option<String>, PaymentError> {
+        let provider = self.provider()?;
+        if order.state != State::Pending || order.method.word() != provider.name() || order.expires_at <= self.now() {
+            return Ok(None);
+        }
+        if order.checkout_url.is_some() {
+            return Ok(order.checkout_url.clone());
+        }
+        let customer = self.customer(order.user).await?;
+        let page = format!("{}/account/orders/{}", self.base_url, order.id);
+        let checkout = NewCheckout {
+            order: order.id,
+            user: order.user,
+            customer,
+            title: order.title.clone(),
+            price: order.price,
+            sale: Sale::Once { save_card: false },
+            success_url: page.clone(),
+            cancel_url: page,
+            expires_at: order.expires_at,
+            language: order.language.clone(),
+        };
+        let checkout = provider.checkout(&checkout).await?;
+        let mut tx = self.db.write().await?;
+        store::set_checkout(&mut tx, order.id, &checkout.id, checkout.url.as_deref(), self.now() + FIRST_LOOK_MS).await?;
+        tx.commit().await?;
+        Ok(checkout.url)
+    }
+
+    /// The provider's customer for one of ours: made once.
+    async fn customer(&self, user: Id) -> Result<String, PaymentError> {
+        let provider = self.provider()?;
+        let mut conn = self.db.read().await?;
+        if let Some(known) = store::customer(&mut conn, user, provider.name()).await? {
+            return Ok(known);
+        }
+        let email = store::email(&mut conn, user).await?.unwrap_or_default();
+        drop(conn);
+        let customer = provider.customer(&NewCustomer { user, email }).await?;
+        let mut tx = self.db.write().await?;
+        store::insert_customer(&mut tx, user, provider.name(), &customer, self.now()).await?;
+        let kept = store::customer(&mut tx, user, provider.name()).await?;
+        tx.commit().await?;
+        Ok(kept.unwrap_or(customer))
+    }
+
+    /// Holds what a provider says of a checkout against its order, and acts on it. The order must be locked. Returns how the order stands then.
+    pub(super) async fn take_word(&self, tx: &mut Tx, order: &Order, checkout: &Checkout) -> Result<State, PaymentError> {
+        use super::provider::PaymentStatus::Unpaid;
+        if checkout.order != Some(order.id) {
+            return Err(PaymentError::Mismatch(super::provider::Mismatch::Order));
+        }
+        if checkout.status == CheckoutStatus::Complete && checkout.payment_status != Unpaid {
+            let customer = store::customer(tx, order.user, order.method.word()).await?;
+            checkout.pays(order.id, order.price, customer.as_deref(), Mode::Payment)?;
+            store::set_payment(tx, order.id, checkout.payment.as_deref(), checkout.subscription.as_deref()).await?;
+            self.deliver(tx, order).await?;
+            return Ok(State::Paid);
+        }
+        if checkout.status == CheckoutStatus::Expired {
+            self.end(tx, order, State::Expired).await?;
+            return Ok(State::Expired);
+        }
+        if checkout.payment.is_some() {
+            store::set_payment(tx, order.id, checkout.payment.as_deref(), None).await?;
+        }
+        Ok(order.state)
+    }
+
+    /// Marks an order paid and gives what was bought, once. Whether it was now.
+    pub(super) async fn deliver(&self, tx: &mut Tx, order: &Order) -> Result<bool, PaymentError> {
+        if !store::mark_paid(tx, order.id, self.now()).await? {
+            return Ok(false);
+        }
+        match order.what {
+            What::TopUp => self.credit(tx, order).await?,
+            // Nothing makes such orders yet.
+            What::Plan(_) | What::GiftCard => return Err(PaymentError::NoOrder(order.id)),
+        }
+        tracing::info!(order = %order.id, user = %order.user, price = %order.price.display(), "an order was paid");
+        Ok(true)
+    }
+
+    async fn credit(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {
+        self.books.open_wallet(tx, order.user).await?;
+        let reference = order.reference();
+        let grant = |kind, from, amount, key| Grant {
+            user: order.user,
+            kind,
+            from,
+            amount,
+            priority: 100,
+            effective_at: self.now(),
+            expires_at: NEVER,
+            scope: EVERYTHING,
+            reference: reference.clone(),
+            idempotency_key: key,
+        };
+        let mut given = [None; 2];
+        if order.credit.0 > 0 {
+            let bought = grant(CreditKind::Paid, House::Cash, order.credit, reference.clone());
+            given[0] = Some(self.books.grant(tx, bought).await?.credit_id);
+        }
+        if order.bonus.0 > 0 {
+            let bonus = grant(CreditKind::Gift, House::Promotion, order.bonus, format!("{reference}:bonus"));
+            given[1] = Some(self.books.grant(tx, bonus).await?.credit_id);
+        }
+        Ok(store::set_credits(tx, order.id, given[0], given[1]).await?)
+    }
+
+    /// Ends an order that nobody has paid. Whether it was pending.
+    pub(super) async fn end(&self, tx: &mut Tx, order: &Order, state: State) -> Result<bool, PaymentError> {
+        Ok(store::mark_ended(tx, order.id, state, self.now()).await?)
+    }
+
+    /// Gives up an order that its customer no longer wants: closes the page, and ends the order unless it was paid meanwhile.
+    ///
+    /// # Errors
+    /// The provider's: nobody knows then whether it can still be paid, and it stays as it is.
+    pub async fn cancel(&self, id: Id) -> Result<State, PaymentError> {
+        let order = self.find(id).await?;
+        if order.state != State::Pending {
+            return Ok(order.state);
+        }
+        match &order.checkout {
+            Some(checkout) => {
+                let closed = self.provider()?.expire_checkout(checkout).await?;
+                self.hear(id, &closed).await
+            }
+            None => self.look_at(id, true).await,
+        }
+    }
+
+    /// Asks the provider what became of a pending order, and acts on it.
+    ///
+    /// # Errors
+    /// The provider's; the order stays as it is.
+    pub async fn look(&self, id: Id) -> Result<State, PaymentError> {
+        self.look_at(id, false).await
+    }
+
+    /// `over`: one that nobody has begun to pay ends now, whether or not its time is over.
+    async fn look_at(&self, id: Id, over: bool) -> Result<State, PaymentError> {
+        let order = self.find(id).await?;
+        if order.state != State::Pending {
+            return Ok(order.state);
+        }
+        let is_over = over || order.expires_at + GRACE_MS <= self.now();
+        let Some(checkout) = &order.checkout else {
+            // The page may have been made and its answer lost: then it is made again, which is the same page, and closed.
+            if !is_over {
+                return Ok(order.state);
+            }
+            return self.close_unheard(&order).await;
+        };
+        let provider = self.provider()?;
+        let mut seen = provider.look_at_checkout(checkout).await?;
+        if is_over && seen.status == CheckoutStatus::Open {
+            seen = provider.expire_checkout(checkout).await?;
+        }
+        self.hear(id, &seen).await
+    }
+
+    /// Ends an order whose page we never heard of, unless the provider has it.
+    async fn close_unheard(&self, order: &Order) -> Result<State, PaymentError> {
+        use super::provider::List;
+        let provider = self.provider()?;
+        let mut list = List { from: Some(order.created_at - GRACE_MS), until: Some(order.expires_at + GRACE_MS), after: None };
+        loop {
+            let page = provider.checkouts(&list).await?;
+            if let Some(found) = page.items.into_iter().find(|checkout| checkout.order == Some(order.id)) {
+                let mut tx = self.db.write().await?;
+                store::set_checkout(&mut tx, order.id, &found.id, found.url.as_deref(), self.now()).await?;
+                tx.commit().await?;
+                let closed = if found.status == CheckoutStatus::Open { provider.expire_checkout(&found.id).await? } else { found };
+                return self.hear(order.id, &closed).await;
+            }
+            list.after = page.next;
+            if list.after.is_none() {
+                break;
+            }
+        }
+        let mut tx = self.db.write().await?;
+        let Some(order) = store::lock_order(&mut tx, order.id).await? else { return Err(PaymentError::NoOrder(order.id)) };
+        self.end(&mut tx, &order, State::Expired).await?;
+        tx.commit().await?;
+        Ok(State::Expired)
+    }
+
+    /// Acts on what the provider says of an order's checkout, in a transaction of its own.
+    async fn hear(&self, id: Id, checkout: &Checkout) -> Result<State, PaymentError> {
+        let mut tx = self.db.write().await?;
+        let order = store::lock_order(&mut tx, id).await?.ok_or(PaymentError::NoOrder(id))?;
+        let state = self.take_word(&mut tx, &order, checkout).await?;
+        tx.commit().await?;
+        Ok(state)
+    }
+
+    /// An order.
+    ///
+    /// # Errors
+    /// [`PaymentError::NoOrder`].
+    pub async fn find(&self, id: Id) -> Result<Order, PaymentError> {
+        store::find_order(&mut *self.db.read().await?, id).await?.ok_or(PaymentError::NoOrder(id))
+    }
+
+    /// A customer's orders, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn orders_of(&self, conn: &mut Conn, user: Id, before: Option<Id>, limit: i64) -> Result<Vec<Order>, sqlx::Error> {
+        store::orders_of_user(conn, user, before.unwrap_or(Id(i64::MAX)), limit).await
+    }
+
+    /// Every order, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn orders(&self, conn: &mut Conn, state: Option<State>, before: Option<Id>, limit: i64) -> Result<Vec<Order>, sqlx::Error> {
+        store::orders(conn, state, before.unwrap_or(Id(i64::MAX)), limit).await
+    }
+}
