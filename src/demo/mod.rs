@@ -4,6 +4,7 @@
 //! [`furnish`] fills an empty shop through the same features that its admin would use.
 
 mod offers;
+pub mod stripe;
 pub mod upstream;
 
 use crate::accounts::{Email, Password};

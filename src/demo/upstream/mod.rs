@@ -108,7 +108,7 @@ mod openai;
 mod player;
 mod prompt;
 mod script;
-mod server;
+pub(super) mod server;
 mod stage;
 pub mod switches;
 mod tokens;

@@ -22,7 +22,7 @@ use tower::ServiceExt;
 /// A mark on a response: close the connection instead of sending it. Also the error that makes the server do so.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("hung up on purpose")]
-pub(super) struct HangUp;
+pub(in crate::demo) struct HangUp;
 
 /// A handle on the connection that a request came by.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,7 @@ impl AsyncWrite for Wire {
 }
 
 /// Runs until `closing`; then the port is closed and the connections are dropped.
-pub(super) async fn run(listener: TcpListener, router: Router, closing: CancellationToken) {
+pub(in crate::demo) async fn run(listener: TcpListener, router: Router, closing: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
