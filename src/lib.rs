@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod limits;
 pub mod mail;
 pub mod payments;
+pub mod plans;
 pub mod relay;
 pub mod router;
 pub mod sessions;

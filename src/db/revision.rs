@@ -22,10 +22,12 @@ pub enum Topic {
     Channels,
     /// The shop's settings.
     Settings,
+    /// What customers have bought of plans.
+    Plans,
 }
 
 impl Topic {
-    const ALL: [Topic; 4] = [Topic::Keys, Topic::Catalog, Topic::Channels, Topic::Settings];
+    const ALL: [Topic; 5] = [Topic::Keys, Topic::Catalog, Topic::Channels, Topic::Settings, Topic::Plans];
 
     fn name(self) -> &'static str {
         match self {
@@ -33,6 +35,7 @@ impl Topic {
             Topic::Catalog => "catalog",
             Topic::Channels => "channels",
             Topic::Settings => "settings",
+            Topic::Plans => "plans",
         }
     }
 }

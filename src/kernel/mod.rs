@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod currency;
+pub mod factor;
 pub mod fields;
 pub mod ids;
 pub mod money;
@@ -12,7 +13,8 @@ pub mod secrets;
 pub mod usage;
 
 pub use clock::{Clock, NEVER};
-pub use currency::{Currency, Money, Rate};
+pub use currency::{BadAmount, Currency, Money, Rate};
+pub use factor::PriceFactor;
 pub use fields::FieldError;
 pub use ids::{Id, IdGen};
 pub use money::{Price, Usd};

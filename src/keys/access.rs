@@ -54,7 +54,7 @@ impl<'a> AccessFields<'a> {
     }
 
     pub(super) fn check(&self, mistakes: &mut Mistakes) -> Access {
-        Access { models: models(self.model_rule, self.models, mistakes), addresses: addresses(self.addresses, mistakes) }
+        Access { models: parse_models(self.model_rule, self.models, mistakes), addresses: addresses(self.addresses, mistakes) }
     }
 }
 
@@ -64,7 +64,8 @@ fn lines(text: &str) -> Vec<&str> {
     text.split(['\n', ',', '，']).map(str::trim).filter(|line| !line.is_empty() && seen.insert(*line)).collect()
 }
 
-fn models(rule: &str, typed: &str, mistakes: &mut Mistakes) -> Option<ModelRule> {
+/// The list of models that the fields `model_rule` and `models` of a form mean; none when it is empty.
+pub fn parse_models(rule: &str, typed: &str, mistakes: &mut Mistakes) -> Option<ModelRule> {
     let mut patterns = Vec::new();
     for line in lines(typed) {
         match fields::model_name(line) {

@@ -17,7 +17,7 @@ mod snapshot;
 pub mod store;
 mod user;
 
-pub use access::{Access, AccessFields, MAX_ADDRESSES};
+pub use access::{Access, AccessFields, MAX_ADDRESSES, parse_models};
 pub use allowance::{Allowance, AllowanceFields};
 pub use format::{ApiKey, NotAKey};
 pub use options::{KeyFields, KeyOptions};

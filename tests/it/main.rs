@@ -14,6 +14,7 @@ mod keys;
 mod ledger;
 mod mail;
 mod nodes;
+mod plans;
 mod process;
 mod relay;
 mod revision;

@@ -2,7 +2,7 @@
 
 use crate::harness::{TestDb, source, source::SourceFile};
 use farebox::db::{Bulk, Engine, node, revision};
-use farebox::{accounts, admin_log, catalog, channels, gift_cards, jobs, keys, ledger, mail, payments, sessions, settings, usage};
+use farebox::{accounts, admin_log, catalog, channels, gift_cards, jobs, keys, ledger, mail, payments, plans, sessions, settings, usage};
 use sqlx::any::{AnyTypeInfo, AnyTypeInfoKind};
 use sqlx::{AssertSqlSafe, Column, Either, Executor, SqlSafeStr, Statement};
 use std::collections::BTreeSet;
@@ -23,6 +23,7 @@ const STORES: &[(&str, Statements, &[&Bulk])] = &[
     ("ledger/store.rs", ledger::store::STATEMENTS, ledger::store::BULK),
     ("mail/store.rs", mail::store::STATEMENTS, &[]),
     ("payments/store.rs", payments::store::STATEMENTS, &[]),
+    ("plans/store.rs", plans::store::STATEMENTS, &[]),
     ("sessions/store.rs", sessions::store::STATEMENTS, &[]),
     ("settings/store.rs", settings::store::STATEMENTS, &[]),
     ("usage/store.rs", usage::store::STATEMENTS, usage::store::BULK),
