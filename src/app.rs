@@ -211,7 +211,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
     let passwords = PasswordHasher::new(environment.password_params, kit.random.clone())?;
     let app = App(Arc::new(Inner {
         accounts: Accounts::new(db.clone(), kit.clone(), passwords, limits.clone(), settings.clone(), public_url.as_str()),
-        payments: Payments::new(db.clone(), kit.clone(), books.clone(), None, public_url.as_str()),
+        payments: Payments::new(db.clone(), kit.clone(), books.clone(), settings.clone(), None, public_url.as_str()),
         sessions: sessions::Store::new(db.clone(), kit.clock.clone(), kit.random.clone()),
         relay: Relay::new(parts),
         outbox: Outbox::new(db.clone(), kit.clock.clone(), Transport::new(&config.mail)?),

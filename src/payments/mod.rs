@@ -24,13 +24,15 @@ mod refunds;
 pub mod store;
 
 pub use inbox::{ReceiveError, Received};
-pub use order::{Method, NewOrder, Order, State, What};
+pub use order::{Method, NewOrder, Order, PlanOrder, State, What};
 pub use orders::History;
 pub use refunds::NewRefund;
 
 use crate::db::Db;
-use crate::kernel::{Id, Kit};
+use crate::kernel::{Currency, Id, Kit};
 use crate::ledger::{Books, LedgerError};
+use crate::plans;
+use crate::settings;
 use provider::{Mismatch, Provider, ProviderError};
 use std::sync::Arc;
 
@@ -49,6 +51,15 @@ pub enum PaymentError {
     /// More than can go back.
     #[error("more than can be refunded")]
     NotRefundable,
+    /// The plan cannot be bought.
+    #[error(transparent)]
+    Refused(#[from] plans::Refused),
+    /// What the plan costs has no price in credit: it is in a currency that has no rate.
+    #[error("no rate for {0}")]
+    NoRate(Currency),
+    /// The plan could not be given.
+    #[error(transparent)]
+    Subscription(#[from] plans::SubscriptionError),
     /// What is claimed does not match the order.
     #[error("it does not match the order: {0}")]
     Mismatch(#[from] Mismatch),
@@ -69,6 +80,7 @@ pub struct Payments {
     db: Db,
     kit: Kit,
     books: Books,
+    settings: settings::Snapshot,
     provider: Option<Arc<dyn Provider>>,
     /// Where customers reach the shop, without a slash at its end.
     base_url: Arc<str>,
@@ -76,8 +88,8 @@ pub struct Payments {
 
 impl Payments {
     /// Payments over a provider; without one there are none by card.
-    pub fn new(db: Db, kit: Kit, books: Books, provider: Option<Arc<dyn Provider>>, base_url: &str) -> Self {
-        Self { db, kit, books, provider, base_url: base_url.trim_end_matches('/').into() }
+    pub fn new(db: Db, kit: Kit, books: Books, settings: settings::Snapshot, provider: Option<Arc<dyn Provider>>, base_url: &str) -> Self {
+        Self { db, kit, books, settings, provider, base_url: base_url.trim_end_matches('/').into() }
     }
 
     /// Whether cards are taken.

@@ -136,6 +136,19 @@ pub struct NewOrder {
     pub bonus: Usd,
 }
 
+/// An order of a plan, for one term.
+#[derive(Clone, Debug)]
+pub struct PlanOrder {
+    /// Who buys.
+    pub user: Id,
+    /// Which plan.
+    pub plan: Id,
+    /// How it is paid: [`Method::Balance`] or by card.
+    pub method: Method,
+    /// The buyer's language, as in BCP 47.
+    pub language: String,
+}
+
 /// An order's row.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -195,7 +208,7 @@ impl Order {
     /// What can still go back.
     pub fn refundable(&self) -> Money {
         match self.state {
-            State::Paid | State::PartlyRefunded => Money::new(self.price.minor - self.refunded.minor, self.price.currency),
+            State::Paid | State::PartlyRefunded if self.what == What::TopUp => Money::new(self.price.minor - self.refunded.minor, self.price.currency),
             _ => Money::zero(self.price.currency),
         }
     }

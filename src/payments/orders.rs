@@ -2,10 +2,12 @@
 
 use super::provider::{Checkout, CheckoutStatus, Mode, NewCheckout, NewCustomer, Sale};
 use super::store::{DisputeRow, EventView, RefundRow};
-use super::{Method, NewOrder, Order, PaymentError, Payments, State, What, store};
+use super::{Method, NewOrder, Order, PaymentError, Payments, PlanOrder, State, What, store};
 use crate::db::{Conn, Tx};
-use crate::kernel::{Id, NEVER};
-use crate::ledger::{CreditKind, EVERYTHING, Grant, House};
+use crate::kernel::{Currency, Id, NEVER, Rate, Usd};
+use crate::ledger::{CreditKind, EVERYTHING, Grant, House, Posting, Take, TransferKind};
+use crate::plans::{self, Activation, BuyWay, Renewal, Reserve};
+use jiff::tz::TimeZone;
 
 /// How long an order can be paid.
 const PAYABLE_MS: i64 = 3_600_000;
@@ -65,6 +67,47 @@ impl Payments {
         }
         tx.commit().await?;
         Ok(order)
+    }
+
+    /// Makes an order of a plan, whose place is reserved with it. One that is paid out of the balance is paid, and the plan begun, when this returns.
+    ///
+    /// # Errors
+    /// [`PaymentError::Refused`] when the plan cannot be bought, [`LedgerError::InsufficientBalance`], [`PaymentError::NoRate`],
+    /// [`PaymentError::TooManyPending`]; then there is no order.
+    pub async fn order_plan(&self, new: &PlanOrder) -> Result<Order, PaymentError> {
+        let (id, now) = (self.kit.ids.next(), self.now());
+        let mut tx = self.db.write().await?;
+        self.books.open_wallet(&mut tx, new.user).await?;
+        let reserved = plans::reserve(&mut tx, &self.kit, &Reserve { user: new.user, plan: new.plan, order: id, way: BuyWay::Once }).await?;
+        let price = reserved.terms.price();
+        let rate = self.rate(price.currency)?;
+        let credit = rate.credit(price).ok_or(PaymentError::NoRate(price.currency))?;
+        let method = if price.minor == 0 { Method::Free } else { new.method.clone() };
+        let (what, title) = (What::Plan(new.plan), reserved.terms.name);
+        let (details, language) = (String::new(), new.language.clone());
+        let row = NewOrder { user: new.user, what, details, title, language, method, list_price: price, price, rate, credit, bonus: Usd::ZERO };
+        let is_paid_now = matches!(row.method, Method::Free | Method::Balance);
+        if !is_paid_now && store::count_pending(&mut tx, new.user).await? >= MOST_PENDING {
+            return Err(PaymentError::TooManyPending);
+        }
+        store::insert_order(&mut tx, id, &row, now, now + PAYABLE_MS, now + FIRST_LOOK_MS).await?;
+        let mut order = store::lock_order(&mut tx, id).await?.ok_or(PaymentError::NoOrder(id))?;
+        if is_paid_now {
+            self.deliver(&mut tx, &order).await?;
+            order = store::lock_order(&mut tx, id).await?.ok_or(PaymentError::NoOrder(id))?;
+        }
+        tx.commit().await?;
+        Ok(order)
+    }
+
+    /// Units of a currency for one dollar of credit.
+    fn rate(&self, currency: Currency) -> Result<Rate, PaymentError> {
+        let terms = &self.settings.now().top_up;
+        match currency {
+            Currency::USD => Ok(Rate::ONE),
+            known if known == terms.currency => Ok(terms.rate),
+            other => Err(PaymentError::NoRate(other)),
+        }
     }
 
     /// The page on which a pending order is paid. Asked again, it is the same page: the order is the provider's key. `None` when there is nothing to pay any more.
@@ -147,8 +190,9 @@ impl Payments {
         }
         match order.what {
             What::TopUp => self.credit(tx, order).await?,
+            What::Plan(plan) => self.begin_plan(tx, order, plan).await?,
             // Nothing makes such orders yet.
-            What::Plan(_) | What::GiftCard => return Err(PaymentError::NoOrder(order.id)),
+            What::GiftCard => return Err(PaymentError::NoOrder(order.id)),
         }
         tracing::info!(order = %order.id, user = %order.user, price = %order.price.display(), "an order was paid");
         Ok(true)
@@ -181,9 +225,30 @@ impl Payments {
         Ok(store::set_credits(tx, order.id, given[0], given[1]).await?)
     }
 
+    async fn begin_plan(&self, tx: &mut Tx, order: &Order, plan: Id) -> Result<(), PaymentError> {
+        let (user, amount, reference) = (order.user, order.credit, order.reference());
+        if amount > Usd::ZERO && order.method == Method::Balance {
+            let (to, kind, kinds, idempotency_key) = (House::Plans, TransferKind::Purchase, Take::ANY, reference.clone());
+            self.books.take(tx, &Take { user, amount, to, kind, kinds, reference, idempotency_key }).await?;
+        } else if amount > Usd::ZERO {
+            let (debit, credit, kind, idempotency_key) = (House::Cash, House::Plans, TransferKind::Sale, reference.clone());
+            self.books.post(tx, &Posting { user, debit, credit, amount, kind, reference, idempotency_key }).await?;
+        }
+        let paid = Activation { user, plan, order: order.id, paid: amount, funding: House::Plans, renewal: Renewal::Once, zone: &TimeZone::UTC };
+        let given = plans::activate(tx, &self.kit, &self.books, &paid).await?;
+        if given.late {
+            store::note(tx, order.id, "paid after its place had been given to somebody else").await?;
+        }
+        Ok(())
+    }
+
     /// Ends an order that nobody has paid. Whether it was pending.
     pub(super) async fn end(&self, tx: &mut Tx, order: &Order, state: State) -> Result<bool, PaymentError> {
-        Ok(store::mark_ended(tx, order.id, state, self.now()).await?)
+        let was_pending = store::mark_ended(tx, order.id, state, self.now()).await?;
+        if was_pending && matches!(order.what, What::Plan(_)) {
+            plans::release(tx, &self.kit, order.id).await?;
+        }
+        Ok(was_pending)
     }
 
     /// Gives up an order that its customer no longer wants: closes the page, and ends the order unless it was paid meanwhile.

@@ -2,8 +2,10 @@
 
 use super::views::{OrderPage, Orders, TopUp};
 use crate::kernel::Id;
+use crate::ledger::LedgerError;
 use crate::limits::Attempt;
-use crate::payments::{NewOrder, Order, PaymentError, State as OrderState, What};
+use crate::payments::{Method, NewOrder, Order, PaymentError, PlanOrder, State as OrderState, What};
+use crate::plans::Refused;
 use crate::web::error::{Answer, Problem};
 use crate::web::page::{render, render_as};
 use crate::web::who::Customer;
@@ -37,6 +39,9 @@ pub async fn top_up(State(site): State<Site>, Customer { page, .. }: Customer) -
 
 /// `POST /account/orders`: makes the order and leads to the page where it is paid.
 pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form) -> Answer {
+    if form.text("what") == "plan" {
+        return buy_plan(&site, customer, &form).await;
+    }
     let terms = site.settings.now().top_up.clone();
     let typed = if form.text("amount").is_empty() { form.text("preset") } else { form.text("amount") };
     let amount = terms.amount(typed);
@@ -73,6 +78,50 @@ pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form
         }
         Err(other) => Err(other.into()),
     }
+}
+
+/// A plan, out of the balance or by card.
+async fn buy_plan(site: &Site, customer: Customer, form: &Form) -> Answer {
+    let Customer { user, page, session, .. } = customer;
+    let plan: Id = form.text("plan").parse().map_err(|_| Problem::BadRequest)?;
+    let by_card = form.text("by") == "card";
+    let method = if by_card { site.payments.by_card() } else { Ok(Method::Balance) };
+    let made = match method {
+        _ if user.verified_at.is_none() => Err("top_up.error.not_verified"),
+        Err(_) => Err("top_up.error.no_cards"),
+        Ok(method) => {
+            let new = PlanOrder { user: user.id, plan, method, language: page.lang.tag().to_owned() };
+            match site.payments.order_plan(&new).await {
+                Ok(order) => Ok(order),
+                Err(error) => Err(why_not(error)?),
+            }
+        }
+    };
+    match made {
+        Ok(order) if order.state.was_paid() => {
+            flash::good(&session, page.t("order.plan_begun")).await?;
+            Ok(Redirect::to("/account/plan").into_response())
+        }
+        Ok(order) => Ok(Redirect::to(&format!("/account/orders/{}?go", order.id)).into_response()),
+        Err(key) => {
+            flash::bad(&session, page.t(key)).await?;
+            Ok(Redirect::to("/account/plans").into_response())
+        }
+    }
+}
+
+fn why_not(error: PaymentError) -> Result<&'static str, Problem> {
+    Ok(match error {
+        PaymentError::Refused(Refused::NotForSale) => "order.error.not_for_sale",
+        PaymentError::Refused(Refused::NotSoldThisWay) => "order.error.not_this_way",
+        PaymentError::Refused(Refused::SoldOut) => "order.error.sold_out",
+        PaymentError::Refused(Refused::LimitReached) => "order.error.limit_reached",
+        PaymentError::Refused(Refused::AlreadySubscribed) => "order.error.subscribed",
+        PaymentError::Ledger(LedgerError::InsufficientBalance { .. }) => "order.error.balance",
+        PaymentError::NoRate(_) => "order.error.no_rate",
+        PaymentError::TooManyPending => "order.too_many_pending",
+        other => return Err(other.into()),
+    })
 }
 
 /// `GET /account/orders`
