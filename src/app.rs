@@ -23,7 +23,7 @@ use crate::mail::{Outbox, Transport, TransportError};
 use crate::payments::Payments;
 use crate::relay::{Relay, RelayConfig, RelayParts};
 use crate::usage::Journal;
-use crate::{catalog, channels, keys, sessions, settings};
+use crate::{catalog, channels, keys, plans, sessions, settings};
 use axum::extract::FromRef;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub struct Inner {
     pub catalog: Arc<catalog::Snapshot>,
     /// Channels in memory.
     pub channels: Arc<channels::Snapshot>,
+    /// What runs of plans, in memory.
+    pub plans: Arc<plans::Snapshot>,
     /// What the admin set.
     pub settings: settings::Snapshot,
     /// Limits on attempts, and on what keys and users may ask for.
@@ -185,6 +187,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
     let keys = Arc::new(keys::Snapshot::load(&db).await?);
     let catalog = Arc::new(catalog::Snapshot::load(&db, &kit.clock).await?);
     let channels = Arc::new(channels::Snapshot::load(&db, &secret, &kit, config.upstream.connect).await?);
+    let plans = Arc::new(plans::Snapshot::load(&db, &kit.clock).await?);
     let settings = settings::Snapshot::load(&db).await?;
     let books = Books::new(kit.clone());
     let run = NodeRun { slot: node.slot, incarnation: node.incarnation };
@@ -203,6 +206,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
         keys: Arc::clone(&keys),
         catalog: Arc::clone(&catalog),
         channels: Arc::clone(&channels),
+        plans: Arc::clone(&plans),
         limits: limits.clone(),
         settings: settings.clone(),
         proxies: config.trusted_proxies.clone(),
@@ -225,6 +229,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
         keys,
         catalog,
         channels,
+        plans,
         settings,
         limits,
     }));
@@ -248,6 +253,7 @@ fn relay_config(config: &Config, public_url: &PublicUrl) -> RelayConfig {
         idle_timeout: config.upstream.idle,
         checkpoint_every: CHECKPOINT_EVERY,
         top_up_url: public_url.link("/account"),
+        plans_url: public_url.link("/account/plan"),
     }
 }
 

@@ -34,6 +34,7 @@ fn site(app: &App) -> Router {
         catalog: Arc::clone(&app.catalog),
         channels: Arc::clone(&app.channels),
         keys: Arc::clone(&app.keys),
+        plans: Arc::clone(&app.plans),
         public_url: app.public_url.clone(),
         proxies: app.config.trusted_proxies.clone(),
     });

@@ -16,7 +16,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 fn prices(c: &mut Criterion) {
-    let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(75_000_000), cache_write: Price(150_000_000), rare: None };
+    let prices =
+        Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(75_000_000), cache_write: Price(150_000_000), ..Prices::default() };
     let usage = Usage { input: 213, output: 47, cached: 1024, ..Usage::default() };
     let long = Usage { input: 250_000, ..usage };
     let tier = |above: u64, times: i64| Tier { above, input: Price(150_000_000 * times), output: Price(600_000_000 * times), ..Tier::default() };

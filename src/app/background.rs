@@ -7,6 +7,7 @@ use crate::db::node::Node;
 use crate::db::revision::{self, Topic};
 use crate::gift_cards;
 use crate::jobs::Jobs;
+use crate::plans;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -88,6 +89,11 @@ fn schedule(app: &App, jobs: &Jobs) {
             Ok(())
         }
     });
+    let advance = app.clone();
+    jobs.every("plans", Duration::from_secs(2), move || {
+        let app = advance.clone();
+        async move { plans::run_due(&app.db, &app.kit, &app.books).await.map(drop).map_err(Into::into) }
+    });
     let sweep = app.clone();
     jobs.every("sweep", Duration::from_secs(3600), move || {
         let app = sweep.clone();
@@ -162,6 +168,9 @@ pub(super) async fn refresh(app: &App) -> Result<(), NotFollowed> {
     }
     if revisions.of(Topic::Channels) != app.channels.revision() {
         note("channels", app.channels.refresh(&app.db).await);
+    }
+    if revisions.of(Topic::Plans) != app.plans.revision() {
+        note("plans", app.plans.refresh(&app.db).await);
     }
     if revisions.of(Topic::Settings) != app.settings.revision() {
         note("settings", app.settings.refresh(&app.db).await);

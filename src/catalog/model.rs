@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn the_latest_step_that_has_come_is_in_force() {
-        let prices = |n| Some(Prices { input: Price(n), output: Price(n), cached_input: Price(n), cache_write: Price(n), rare: None });
+        let prices = |n| Some(Prices { input: Price(n), output: Price(n), cached_input: Price(n), cache_write: Price(n), ..Prices::default() });
         let step = |effective_at, prices| Step { id: Id(effective_at), effective_at, prices };
         let steps = vec![step(10, prices(1)), step(20, prices(2)), Step { id: Id(21), ..step(20, prices(3)) }, step(30, None)];
         let model = Model { id: Id(1), name: "m".into(), enabled: true, max_output_tokens: None, context_length: None, caching: None, steps };

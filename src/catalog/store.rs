@@ -64,7 +64,7 @@ fn model(id: Id, row: &AnyRow) -> Result<Model, sqlx::Error> {
 fn prices(id: Id, row: &AnyRow) -> Result<Option<Prices>, sqlx::Error> {
     let price = |at: usize| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(at)?.map(Price));
     let (Some(input), Some(output), Some(cached_input), Some(cache_write)) = (price(11)?, price(12)?, price(13)?, price(14)?) else { return Ok(None) };
-    let basic = Prices { input, output, cached_input, cache_write, rare: None };
+    let basic = Prices { input, output, cached_input, cache_write, ..Prices::default() };
     let Some(rare) = row.try_get::<Option<String>, _>(15)? else { return Ok(Some(basic)) };
     match serde_json::from_str(&rare) {
         Ok(rare) => Ok(Some(basic.with(rare))),

@@ -3,6 +3,7 @@
 //! Four rates are always there. The others may be unset, and then a kind costs as its nearest relative does, never less than an upstream usually asks for it;
 //! [`Rare`] says so beside each. Sums are made in `i128` and rounded up once.
 
+use super::factor::{self, PriceFactor};
 use super::money::{Price, Usd};
 use super::usage::Usage;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Prices {
     pub cache_write: Price,
     /// What most models have no price for; none when nothing of it is set.
     pub rare: Option<Arc<Rare>>,
+    /// By what everything is multiplied for whoever has a plan that says so.
+    pub factor: PriceFactor,
 }
 
 /// The prices that few models have. What is unset costs as its description says.
@@ -121,10 +124,13 @@ fn parts(count: u64, price: Price, scale: i128) -> i128 {
     (i128::from(count) * i128::from(price.0)).saturating_mul(scale)
 }
 
-/// Whole nano-dollars, rounded up.
-fn round_up(parts: i128) -> Usd {
-    let whole = parts / PARTS + i128::from(parts % PARTS > 0);
-    Usd(i64::try_from(whole).unwrap_or(i64::MAX))
+/// Whole nano-dollars of parts at a factor, rounded up once.
+fn round_up(parts: i128, factor: PriceFactor) -> Usd {
+    let (parts, whole) = match factor {
+        PriceFactor::ONE => (parts, PARTS),
+        factor => (parts.saturating_mul(i128::from(factor.millionths())), PARTS * i128::from(factor::WHOLE)),
+    };
+    Usd(i64::try_from(parts / whole + i128::from(parts % whole > 0)).unwrap_or(i64::MAX))
 }
 
 /// The rate of a kind in a tier: as its relative there when it costs the same as its relative below, else its own or the relative's, whichever is more.
@@ -229,6 +235,12 @@ fn sum<const N: usize>(tokens: [(u64, Price); N]) -> i128 {
 }
 
 impl Prices {
+    /// The same at another factor.
+    #[must_use]
+    pub fn times(self, factor: PriceFactor) -> Self {
+        Self { factor, ..self }
+    }
+
     /// With the rarer prices, as far as any is set.
     #[must_use]
     pub fn with(self, mut rare: Rare) -> Self {
@@ -238,12 +250,12 @@ impl Prices {
 
     /// What an answered request is charged: what it used and the price of a request, rounded up once.
     pub fn charge(&self, usage: &Usage) -> Usd {
-        round_up(self.used(usage).saturating_add(self.per_request()))
+        round_up(self.used(usage).saturating_add(self.per_request()), self.factor)
     }
 
     /// What the usage alone costs, without the price of a request. Rounded up.
     pub fn cost(&self, usage: Usage) -> Usd {
-        round_up(self.used(&usage))
+        round_up(self.used(&usage), self.factor)
     }
 
     fn used(&self, usage: &Usage) -> i128 {
@@ -307,18 +319,19 @@ impl Prices {
     /// an answer as `output`, though it may be thought; as `audio_output` or `image_output` when it may be sound or pictures. Every tier that the input can reach is looked at.
     pub fn ceiling(&self, most: &Usage) -> Usd {
         let rates = self.worst_rates(most.all_input());
-        round_up(self.ceiling_without_output(most, &rates).saturating_add(rates.output_parts(most)))
+        round_up(self.ceiling_without_output(most, &rates).saturating_add(rates.output_parts(most)), self.factor)
     }
 
     /// How many tokens of output `held` covers beside everything else in `most`, at the dearest kind of output that `most` names; `None` when it does not even
     /// cover the rest. [`u64::MAX`] when output is free.
     pub fn affordable_output(&self, held: Usd, most: &Usage) -> Option<u64> {
         let rates = self.worst_rates(most.all_input());
-        let left = i128::from(held.0) * PARTS - self.ceiling_without_output(most, &rates);
+        let factor = i128::from(self.factor.millionths());
+        let left = i128::from(held.0) * PARTS * i128::from(factor::WHOLE) - self.ceiling_without_output(most, &rates).saturating_mul(factor);
         if left < 0 {
             return None;
         }
-        let per_token = i128::from(dearest_output(&rates, most).0) * TOKEN;
+        let per_token = i128::from(dearest_output(&rates, most).0) * TOKEN * factor;
         if per_token == 0 { Some(u64::MAX) } else { Some(u64::try_from(left / per_token).unwrap_or(u64::MAX)) }
     }
 
@@ -393,7 +406,7 @@ mod tests {
     }
 
     fn basic() -> Prices {
-        Prices { input: price(150), output: price(600), cached_input: price(75), cache_write: Price(187_500_000), rare: None }
+        Prices { input: price(150), output: price(600), cached_input: price(75), cache_write: Price(187_500_000), ..Prices::default() }
     }
 
     /// One token of each kind, a million times.
@@ -544,7 +557,7 @@ mod tests {
     fn no_number_is_too_large() {
         let price = Price(i64::MAX);
         let rare = Rare { audio_minute: Some(price), image: Some(price), request: Some(price), ..Rare::default() };
-        let prices = Prices { input: price, output: price, cached_input: price, cache_write: price, rare: None }.with(rare);
+        let prices = Prices { input: price, output: price, cached_input: price, cache_write: price, ..Prices::default() }.with(rare);
         let all = Usage {
             input: u64::MAX,
             cached: u64::MAX,
@@ -557,6 +570,26 @@ mod tests {
         };
         assert_eq!((prices.charge(&all), prices.ceiling(&all)), (Usd(i64::MAX), Usd(i64::MAX)));
         assert_eq!(prices.affordable_output(Usd(i64::MAX), &all), None);
+    }
+
+    #[test]
+    fn a_factor_multiplies_everything_and_rounds_up_once() {
+        let half = tiered().times(PriceFactor::parse("0.5").unwrap());
+        let usage = Usage { input: 3, output: 1, ..Usage::default() };
+        assert_eq!((tiered().charge(&usage), half.charge(&usage)), (Usd(3 * 150 + 600), Usd(525)));
+        let odd = basic().times(PriceFactor::parse("0.333333").unwrap());
+        assert_eq!(odd.cost(Usage { input: 1, ..Usage::default() }), Usd(50), "49.99995 and up");
+        assert_eq!(odd.cost(Usage { input: 1_000_000, ..Usage::default() }), Usd(49_999_950), "and not up for each");
+        for text in ["0.5", "1", "1.75", "0.000001", "1000"] {
+            let prices = basic().times(PriceFactor::parse(text).unwrap());
+            let most = Usage { input: 1000, output: 500, ..Usage::default() };
+            let held = prices.ceiling(&most);
+            assert!(prices.charge(&most) <= held);
+            let covered = prices.affordable_output(held, &most).unwrap();
+            assert!(covered >= 500 && prices.ceiling(&Usage { output: covered, ..most }) <= held, "{text}");
+        }
+        let nothing = basic().times(PriceFactor::from_millionths(0));
+        assert_eq!((nothing.charge(&usage), nothing.affordable_output(Usd::ZERO, &usage)), (Usd::ZERO, Some(u64::MAX)));
     }
 
     #[test]

@@ -109,7 +109,7 @@ pub enum KeyError {
     /// The user is disabled, or there is none.
     #[error("the account is disabled")]
     UserDisabled,
-    /// The user has [`MAX_PER_USER`] keys.
+    /// The user has as many keys as one may: [`MAX_PER_USER`], or what a plan says.
     #[error("too many keys")]
     TooMany,
     /// The user has no such key.
@@ -165,6 +165,14 @@ impl KeyChange {
 /// # Errors
 /// As [`KeyError`] says.
 pub async fn create(db: &Db, kit: &Kit, user: Id, new: NewKey) -> Result<CreatedKey, KeyError> {
+    create_within(db, kit, user, new, MAX_PER_USER).await
+}
+
+/// The same for somebody who may have at most so many keys.
+///
+/// # Errors
+/// As [`KeyError`] says.
+pub async fn create_within(db: &Db, kit: &Kit, user: Id, new: NewKey, most: i64) -> Result<CreatedKey, KeyError> {
     let now = kit.clock.now_ms();
     let new = new.checked(now, Mistakes::default()).map_err(KeyError::Invalid)?;
     let mut tx = db.write().await?;
@@ -173,7 +181,7 @@ pub async fn create(db: &Db, kit: &Kit, user: Id, new: NewKey) -> Result<Created
         Some((None, _)) => return Err(KeyError::NotVerified),
         Some((Some(_), None)) => {}
     }
-    if store::count_live(&mut tx, user).await? >= MAX_PER_USER {
+    if store::count_live(&mut tx, user).await? >= most.min(MAX_PER_USER) {
         return Err(KeyError::TooMany);
     }
     let (id, key) = (kit.ids.next(), format::generate(&kit.random));

@@ -308,8 +308,11 @@ impl<'a, J: Journal> Batch<'a, J> {
             return Err(LedgerError::InsufficientBalance { available });
         }
         let legs = spend::split(&wallet.buckets, want, now, &request.pays);
+        let mut scope = None;
         for leg in &legs {
-            wallet.bucket(leg.credit)?.held += leg.amount;
+            let bucket = wallet.bucket(leg.credit)?;
+            bucket.held += leg.amount;
+            scope = scope.or(Some(bucket.scope).filter(|scope| *scope != EVERYTHING));
         }
         let amount = spend::total(&legs);
         self.meter(request.key)?.held += amount;
@@ -326,7 +329,7 @@ impl<'a, J: Journal> Batch<'a, J> {
             created_at: now,
         });
         let short_of_budget = tightest.filter(|_| amount == want && want < request.full).map(|(_, shortage)| shortage);
-        Ok(Hold { id: request.id, user: request.user, key: request.key, amount, legs, short_of_budget })
+        Ok(Hold { id: request.id, user: request.user, key: request.key, amount, legs, scope, short_of_budget })
     }
 
     /// The wallet's lock orders this too: a key belongs to one customer.
@@ -341,7 +344,7 @@ impl<'a, J: Journal> Batch<'a, J> {
 
     async fn void(&mut self, tx: &mut Tx, id: Id) -> Result<(), LedgerError> {
         let Some(row) = self.voids.remove(&id) else { return Ok(()) };
-        let hold = Hold { id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, short_of_budget: None };
+        let hold = Hold { id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, scope: None, short_of_budget: None };
         if store::end_holds(tx, &[hold_end(&hold, Usd::ZERO, End::Finished)], self.now).await?.is_empty() {
             return Ok(());
         }

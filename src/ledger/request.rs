@@ -44,6 +44,8 @@ pub struct Hold {
     pub amount: Usd,
     /// From which credits.
     pub legs: Vec<Leg>,
+    /// The plan's subscription that pays for it, alone or first.
+    pub scope: Option<Id>,
     /// The budget that ends first, when less was held than asked for because of it and not of the balance.
     pub short_of_budget: Option<Shortage>,
 }

@@ -197,7 +197,7 @@ impl<J: Journal> Writer<J> {
         let now = self.kit.clock.now_ms();
         let settle = |row: HoldRow| {
             let entry = self.journal.recovered(&lost_request(&row, now));
-            let hold = Hold { id: row.id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, short_of_budget: None };
+            let hold = Hold { id: row.id, user: row.user, key: row.key, amount: row.amount, legs: row.legs, scope: None, short_of_budget: None };
             Op::Settle(Settlement { hold, cost: row.checkpoint, end: End::Recovered, entry: Some(entry) })
         };
         let ops: Vec<Op<J::Entry>> = rows.into_iter().map(settle).collect();

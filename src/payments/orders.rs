@@ -7,7 +7,6 @@ use crate::db::{Conn, Tx};
 use crate::kernel::{Currency, Id, NEVER, Rate, Usd};
 use crate::ledger::{CreditKind, EVERYTHING, Grant, House, Posting, Take, TransferKind};
 use crate::plans::{self, Activation, BuyWay, Renewal, Reserve};
-use jiff::tz::TimeZone;
 
 /// How long an order can be paid.
 const PAYABLE_MS: i64 = 3_600_000;
@@ -234,7 +233,7 @@ impl Payments {
             let (debit, credit, kind, idempotency_key) = (House::Cash, House::Plans, TransferKind::Sale, reference.clone());
             self.books.post(tx, &Posting { user, debit, credit, amount, kind, reference, idempotency_key }).await?;
         }
-        let paid = Activation { user, plan, order: order.id, paid: amount, funding: House::Plans, renewal: Renewal::Once, zone: &TimeZone::UTC };
+        let paid = Activation { user, plan, order: order.id, paid: amount, funding: House::Plans, renewal: Renewal::Once, zone: &self.settings.now().time_zone };
         let given = plans::activate(tx, &self.kit, &self.books, &paid).await?;
         if given.late {
             store::note(tx, order.id, "paid after its place had been given to somebody else").await?;

@@ -27,7 +27,7 @@ pub use calendar::{Course, Length, Stretch, Unit};
 pub use draft::{FIELDS, PlanDraft};
 pub use periods::run_due;
 pub use reserve::{BuyWay, Refused, Reserve, Reserved, release, reserve};
-pub use snapshot::{Running, Snapshot};
+pub use snapshot::{Running, Snapshot, limits};
 pub use subscription::{
     Activated, Activation, Ending, NewTerm, Renewal, Renewed, RenewedTerm, SubscriptionError, Untold, When, activate, by_external, cancel, change_to, past_due,
     renewed, resume, told, untold,

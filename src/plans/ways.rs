@@ -9,10 +9,8 @@ use crate::kernel::{Id, PriceFactor};
 pub struct Way {
     /// By what prices are multiplied.
     pub factor: PriceFactor,
-    /// The subscriptions whose credits pay.
-    pub scopes: Vec<Id>,
-    /// The plan of the first of them.
-    pub plan: Option<Id>,
+    /// The subscriptions whose credits pay, each with its plan.
+    pub scopes: Vec<(Id, Id)>,
     /// The wallet pays as well.
     pub wallet: bool,
 }
@@ -39,14 +37,14 @@ impl Ways {
         for running in &covering {
             let factor = running.terms.factor();
             match ways.last_mut().filter(|way| way.factor == factor) {
-                Some(way) => way.scopes.push(running.subscription),
-                None => ways.push(Way { factor, scopes: vec![running.subscription], plan: Some(running.plan), wallet: false }),
+                Some(way) => way.scopes.push((running.subscription, running.plan)),
+                None => ways.push(Way { factor, scopes: vec![(running.subscription, running.plan)], wallet: false }),
             }
         }
         match ways.last_mut() {
             // At the ordinary price one hold takes of both.
             Some(way) if goes_on && way.factor == PriceFactor::ONE => way.wallet = true,
-            _ if goes_on => ways.push(Way { factor: PriceFactor::ONE, scopes: Vec::new(), plan: None, wallet: true }),
+            _ if goes_on => ways.push(Way { factor: PriceFactor::ONE, scopes: Vec::new(), wallet: true }),
             _ => {}
         }
         Some(Self { all: ways, stops })
@@ -68,7 +66,15 @@ mod tests {
 
     fn told(all: &[Running]) -> Vec<(String, Vec<i64>, bool)> {
         let ways = Ways::of(all, "m", 10).unwrap().all;
-        ways.into_iter().map(|way| (way.factor.to_string(), way.scopes.into_iter().map(|id| id.0).collect(), way.wallet)).collect()
+        ways.into_iter()
+            .map(|way| {
+                (
+                    way.factor.to_string(),
+                    way.scopes.into_iter().map(|(subscription, plan)| subscription.0 * i64::from(plan.0 == subscription.0 + 100)).collect(),
+                    way.wallet,
+                )
+            })
+            .collect()
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use super::Relay;
 use super::error::ApiError;
 use super::operation::Tongue;
-use crate::keys::Entry;
+use crate::keys::{Allowance, Entry};
 use crate::limits::{Exceeded, Permit, Rate, Rates, Scope, ScopeId, What, Whose};
+use crate::plans;
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -20,7 +21,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// # Errors
 /// 429 `rate_limit_exceeded` with the headers of the limits and with when to try again.
 pub(super) async fn admit(relay: &Relay, key: &Entry, tokens: u64, tongue: Tongue) -> Result<Permit, ApiError> {
-    let of_user = key.user_allowance(&relay.settings.now().allowance).rules;
+    let defaults = relay.settings.now().allowance;
+    // A plan is better than what every customer has; what was set for this one is nearer still.
+    let of_user = match relay.plans.of(key.user_id) {
+        None => key.user_allowance(&defaults).rules,
+        Some(all) => {
+            let planned = plans::limits(&all, relay.kit.clock.now_ms()).rules();
+            key.user_allowance(&Allowance { rules: planned.or(defaults.rules), ..defaults }).rules
+        }
+    };
     let scopes = [
         Scope { id: ScopeId { whose: Whose::Key, id: key.key_id }, rules: key.rules() },
         Scope { id: ScopeId { whose: Whose::User, id: key.user_id }, rules: of_user },

@@ -210,10 +210,16 @@ pub enum Fit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{Price, money};
+    use crate::kernel::{Price, PriceFactor, money};
 
-    const PRICES: Prices =
-        Prices { input: Price(1_000_000_000), output: Price(10_000_000_000), cached_input: Price(500_000_000), cache_write: Price(1_250_000_000), rare: None };
+    const PRICES: Prices = Prices {
+        input: Price(1_000_000_000),
+        output: Price(10_000_000_000),
+        cached_input: Price(500_000_000),
+        cache_write: Price(1_250_000_000),
+        rare: None,
+        factor: PriceFactor::ONE,
+    };
 
     fn size() -> Size {
         Size {

@@ -9,6 +9,7 @@ use super::dialect::canonical::{Request, Unfit};
 use super::dialect::{self, Dialect};
 use super::envelope::Envelope;
 use super::operation::{Operation, Tongue};
+use super::paying::Paying;
 use super::route::Decision;
 use super::route::affinity::{self, Hints};
 use crate::channels::{self, Channel};
@@ -32,6 +33,7 @@ pub(super) struct Call {
     pub(super) envelope: Envelope,
     pub(super) content_type: String,
     pub(super) body: Bytes,
+    /// The model's own; see [`Call::prices`].
     pub(super) prices: Prices,
     /// The row of the prices.
     pub(super) price: Option<Id>,
@@ -43,6 +45,8 @@ pub(super) struct Call {
     pub(super) array: bool,
     /// Under which the answer may be kept.
     pub(super) cache_key: Option<CacheKey>,
+    /// How it is paid, once money is held by a plan's terms.
+    pub(super) paying: OnceLock<Paying>,
     /// The request in the form between the dialects, once somebody needed it.
     canonical: OnceLock<Result<Arc<Request>, Unfit>>,
 }
@@ -68,7 +72,8 @@ pub(super) struct CallParts {
 impl From<CallParts> for Call {
     fn from(parts: CallParts) -> Self {
         let CallParts { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, cache_key } = parts;
-        Self { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, cache_key, canonical: OnceLock::new() }
+        let (paying, canonical) = (OnceLock::new(), OnceLock::new());
+        Self { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, cache_key, paying, canonical }
     }
 }
 
@@ -200,7 +205,7 @@ pub(super) struct Charge {
 impl Charge {
     /// Takes charge of a hold; none when the model costs nothing.
     pub(super) fn new(relay: Relay, call: Arc<Call>, hold: Option<Hold>, permit: Permit) -> Self {
-        let output_cap = call.size.output_limit(&call.prices, hold.as_ref().map(|hold| hold.amount));
+        let output_cap = call.size.output_limit(call.prices(), hold.as_ref().map(|hold| hold.amount));
         let (serving, way, decision, cache_key) = (None, None, Decision::default(), call.cache_key);
         let is_capped = call.size.output_cap.is_some();
         Self { relay, call, hold, serving, way, permit, decision, first_byte_ms: None, output_cap, is_capped, cache_key, dispatched: false, settled: false }
@@ -219,7 +224,7 @@ impl Charge {
     /// Writes down what the request has cost so far, in case the node dies.
     pub(super) fn checkpoint(&self, usage: Usage) {
         if let Some(hold) = &self.hold {
-            self.relay.meter.checkpoint(hold.id, self.call.prices.charge(&usage));
+            self.relay.meter.checkpoint(hold.id, self.call.prices().charge(&usage));
         }
     }
 
@@ -286,7 +291,7 @@ struct Settlement {
 impl Settlement {
     async fn run(self, ending: Ending) -> Result<Settled, LedgerError> {
         let call = &self.call;
-        let prices = &call.prices;
+        let prices = call.prices();
         let (usage, counted, cost) = match ending.used {
             Used::Nothing => (Usage::default(), false, Usd::ZERO),
             Used::Reported(usage) => (usage, false, prices.charge(&usage)),
@@ -322,6 +327,8 @@ impl Settlement {
                 upstream_cost: self.serving.as_ref().and_then(|(channel, model)| upstream_cost(channel, model, usage)),
                 upstream_model: self.serving.as_ref().filter(|(_, model)| *model != call.envelope.model).map(|(_, model)| model.clone()),
                 route: Some(self.decision.write()),
+                plan: call.paying.get().and_then(|paying| paying.plan),
+                factor: call.paying.get().and_then(|paying| paying.factor),
             },
         };
         failpoint::reach("capture");
@@ -350,13 +357,13 @@ pub(super) fn operation_word(operation: Operation) -> Option<&'static str> {
 /// What the upstream asks for it, when the admin has said what it costs.
 fn upstream_cost(channel: &Channel, model: &str, usage: Usage) -> Option<Usd> {
     let cost = channel.cost(model)?;
-    let prices = Prices { input: cost.input, output: cost.output, cached_input: cost.cached_input, cache_write: cost.cache_write, rare: None };
+    let prices = Prices { input: cost.input, output: cost.output, cached_input: cost.cached_input, cache_write: cost.cache_write, ..Prices::default() };
     Some(prices.cost(usage))
 }
 
 /// Counts a request here, beside what was told. Off the async threads: a long conversation takes milliseconds.
 async fn count_delivered(call: Arc<Call>, delivered: String, told: Usage, spoken_ms: Option<u64>) -> Usage {
-    let prices = call.prices.clone();
+    let prices = call.prices().clone();
     let spoken_ms = if told.characters > 0 { spoken_ms.unwrap_or_else(|| call.spoken_ms()) } else { 0 };
     // Should the tokenizer fail, an estimate is charged: an answer that was delivered is not free.
     let estimate = (count::estimate(call.body.len()), count::estimate(delivered.len()));

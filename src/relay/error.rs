@@ -82,6 +82,14 @@ impl ApiError {
         Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient_quota", Some("insufficient_quota"), message)
     }
 
+    /// The allowance of a plan is out that does not go on with the balance.
+    pub fn plan_used_up(plan: &str, plans: &str) -> Self {
+        let message = format!(
+            "What is left of the allowance of your plan '{plan}' does not cover this request, and the plan stops when it is used up. See when it resets, or choose another plan, at {plans}."
+        );
+        Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient_quota", Some("plan_used_up"), message)
+    }
+
     /// The key's own total budget is out.
     pub fn key_budget(left: &str) -> Self {
         let message = format!("This key has {left} of its budget left, which does not cover this request. Use another key or raise its budget.");

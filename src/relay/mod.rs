@@ -23,6 +23,7 @@ mod error;
 mod flow;
 pub mod models;
 mod operation;
+mod paying;
 mod pipeline;
 mod refused;
 mod rename;
@@ -43,7 +44,7 @@ use crate::kernel::{Id, Kit};
 use crate::ledger::{Books, Meter};
 use crate::limits::Limits;
 use crate::usage::Journal;
-use crate::{catalog, channels, db::Db, keys, settings};
+use crate::{catalog, channels, db::Db, keys, plans, settings};
 use axum::body::Body;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderName, HeaderValue, Method, Response};
@@ -76,6 +77,8 @@ pub struct RelayConfig {
     pub checkpoint_every: Duration,
     /// Where customers add credit, for the message of a 402.
     pub top_up_url: String,
+    /// Where customers see their plans, for that of one that is used up.
+    pub plans_url: String,
 }
 
 /// What the relay works with.
@@ -96,6 +99,8 @@ pub struct RelayParts {
     pub catalog: Arc<catalog::Snapshot>,
     /// Channels in memory.
     pub channels: Arc<channels::Snapshot>,
+    /// What runs of plans, in memory.
+    pub plans: Arc<plans::Snapshot>,
     /// How much a key or a user may ask for.
     pub limits: Limits,
     /// What the admin set: how much every customer may use.

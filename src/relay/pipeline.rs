@@ -10,14 +10,13 @@ use super::operation::{Operation, Tongue};
 use super::refused::Blank;
 use super::route::{Attempt, Route};
 use super::stream::StreamBody;
-use super::{COST, Relay, admit, auth, body, count, report, whole, with_request_id};
-use crate::catalog::{Caching, Model};
-use crate::failpoint;
+use super::{COST, Relay, admit, auth, body, count, paying, report, whole, with_request_id};
+use crate::catalog::{Caching, Factor, Model};
 use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::keys::Entry;
-use crate::ledger::{Hold, HoldRequest, LedgerError, Pays, Period, Whose};
+use crate::ledger::{Hold, LedgerError, Period, Whose};
 use crate::limits::Permit;
-use crate::usage::{Memo, Outcome};
+use crate::usage::Outcome;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -120,23 +119,24 @@ fn cache_key(
     CacheKey::of(&question, caching)
 }
 
-/// The answer that was kept for an identical request, and what it costs now.
-fn kept(relay: &Relay, call: &Call, model: &Model) -> Option<(Arc<Kept>, Usd)> {
+/// The answer that was kept for an identical request, and the share of its price that it costs.
+fn kept(relay: &Relay, call: &Call, model: &Model) -> Option<(Arc<Kept>, Factor)> {
     let (cache_key, caching) = (call.cache_key.as_ref()?, model.caching.as_ref()?);
     let kept = relay.cache.look(cache_key, call.started_ms, caching.ttl_ms)?;
-    let cost = caching.factor.of(call.prices.charge(&kept.usage));
-    Some((kept, cost))
+    Some((kept, caching.factor))
 }
 
 /// Answers with what was kept.
-async fn again(relay: &Relay, call: &Arc<Call>, key: &Entry, permit: Permit, kept: &Kept, cost: Usd) -> Result<Response<Body>, ApiError> {
-    let hold = match reserve(relay, call, key, cost, cost).await {
+async fn again(relay: &Relay, call: &Arc<Call>, key: &Entry, permit: Permit, kept: &Kept, share: Factor) -> Result<Response<Body>, ApiError> {
+    let cost = |prices: &Prices| share.of(prices.charge(&kept.usage));
+    let hold = match paying::reserve(relay, call, key, &|prices| (cost(prices), cost(prices))).await {
         Ok(hold) => hold,
         Err(error) => {
             let blank = Blank::of(relay, call, key);
             return Err(blank.leave(&call.envelope.model, call.envelope.stream, error).await);
         }
     };
+    let cost = cost(call.prices());
     let charge = Charge::new(relay.clone(), Arc::clone(call), hold, permit);
     let ending = Ending { outcome: Outcome::Cached, status: 200, used: Used::Again { usage: kept.usage, cost }, error: None };
     let settled = charge.settle(ending).await.map_err(|_| ApiError::unavailable())?;
@@ -183,8 +183,8 @@ async fn relayed(relay: &Relay, call: Arc<Call>, model: &Model, key: &Entry, hea
 
 /// What comes after the limits were asked.
 async fn admitted(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, headers: &HeaderMap, permit: Permit) -> Result<Response<Body>, ApiError> {
-    if let Some((kept, cost)) = kept(relay, call, model) {
-        return again(relay, call, key, permit, &kept, cost).await;
+    if let Some((kept, share)) = kept(relay, call, model) {
+        return again(relay, call, key, permit, &kept, share).await;
     }
     let blank = Blank::of(relay, call, key);
     let refuse = |error| blank.leave(&call.envelope.model, call.envelope.stream, error);
@@ -192,8 +192,7 @@ async fn admitted(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, h
         Ok(way) => way,
         Err((error, why_not)) => return Err(blank.unrouted(&call.envelope.model, call.envelope.stream, error, why_not).await),
     };
-    let (full, floor) = (call.size.worst_case(&call.prices), call.size.least(&call.prices));
-    let hold = match reserve(relay, call, key, full, floor).await {
+    let hold = match paying::reserve(relay, call, key, &|prices| (call.size.worst_case(prices), call.size.least(prices))).await {
         Ok(hold) => hold,
         Err(error) => return Err(refuse(error).await),
     };
@@ -201,33 +200,10 @@ async fn admitted(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, h
     run(charge, route, first, cap).await
 }
 
-/// Reserves the money, as far as the balance goes; none for a model that costs nothing.
-async fn reserve(relay: &Relay, call: &Call, key: &Entry, full: Usd, floor: Usd) -> Result<Option<Hold>, ApiError> {
-    if full == Usd::ZERO {
-        return Ok(None);
-    }
-    let memo = Memo { model: call.envelope.model.clone(), streamed: call.envelope.stream }.write();
-    let request = HoldRequest {
-        id: call.id,
-        user: call.user,
-        key: call.key,
-        key_budget: key.budgets(),
-        user_budget: key.user_allowance(&relay.settings.now().allowance).budgets,
-        full,
-        floor: floor.max(Usd(1)),
-        pays: Pays::default(),
-        checkpoint: call.size.input_estimate(&call.prices),
-        memo,
-    };
-    let hold = relay.meter.hold(request).await.map_err(|error| refused(relay, error))?;
-    failpoint::reach("hold_committed");
-    Ok(Some(hold))
-}
-
 /// Takes charge of the hold. Returns also the output cap to send when the balance is too short for what was asked.
 async fn admit(relay: &Relay, call: &Arc<Call>, hold: Option<Hold>, permit: Permit) -> Result<(Charge, Option<u64>), ApiError> {
     match hold {
-        Some(hold) if hold.amount < call.size.worst_case(&call.prices) => fit_balance(relay, call, hold, permit).await,
+        Some(hold) if hold.amount < call.size.worst_case(call.prices()) => fit_balance(relay, call, hold, permit).await,
         hold => Ok((Charge::new(relay.clone(), Arc::clone(call), hold, permit), None)),
     }
 }
@@ -238,7 +214,7 @@ async fn fit_balance(relay: &Relay, call: &Arc<Call>, hold: Hold, permit: Permit
     let mut charge = Charge::new(relay.clone(), Arc::clone(call), Some(hold), permit);
     let counted = Arc::clone(call);
     let input = tokio::task::spawn_blocking(move || counted.count_text()).await.map_err(|_| ApiError::internal())?;
-    match call.size.fit(&call.prices, held, input) {
+    match call.size.fit(call.prices(), held, input) {
         Fit::AsAsked => Ok((charge, None)),
         Fit::Lowered(cap) => {
             charge.output_cap = cap.saturating_mul(call.envelope.choices);
@@ -249,18 +225,21 @@ async fn fit_balance(relay: &Relay, call: &Arc<Call>, hold: Hold, permit: Permit
         }
         Fit::TooLittle => {
             let error = shortage.map_or(LedgerError::InsufficientBalance { available: held }, |shortage| shortage.refusal(held));
-            let error = refused(relay, error);
+            let error = refused(relay, call, error);
             let ending = Ending { outcome: Outcome::Refused, status: error.status.as_u16(), used: Used::Nothing, error: error.code.map(str::to_owned) };
-            charge.settle(ending).await.map_err(|error| refused(relay, error))?;
+            charge.settle(ending).await.map_err(|error| refused(relay, call, error))?;
             Err(error)
         }
     }
 }
 
-fn refused(relay: &Relay, error: LedgerError) -> ApiError {
+pub(super) fn refused(relay: &Relay, call: &Call, error: LedgerError) -> ApiError {
     let shown = |left: Usd| left.max(Usd::ZERO).display_short();
     match error {
-        LedgerError::InsufficientBalance { available } => ApiError::insufficient_balance(&available.display_short(), &relay.config.top_up_url),
+        LedgerError::InsufficientBalance { available } => {
+            let ordinary = || ApiError::insufficient_balance(&available.display_short(), &relay.config.top_up_url);
+            call.plan_used_up(relay).unwrap_or_else(ordinary)
+        }
         LedgerError::KeyBudgetExhausted { left } => ApiError::key_budget(&shown(left)),
         LedgerError::UserBudgetExhausted { left } => ApiError::account_budget(&shown(left)),
         LedgerError::PeriodBudgetExhausted { whose, period, left, resets_at_ms } => {

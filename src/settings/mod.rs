@@ -12,6 +12,7 @@ use crate::db::revision::{self, Topic};
 use crate::db::{Conn, Db, Tx};
 use crate::keys::Allowance;
 use arc_swap::ArcSwap;
+use jiff::tz::TimeZone;
 use std::sync::Arc;
 
 /// The longest name of a site, in characters.
@@ -32,6 +33,8 @@ pub enum Name {
     TopUp,
     /// Up to when the payment provider was asked for messages that were lost, in unix milliseconds.
     EventsFetched,
+    /// Whose calendar counts for plans.
+    TimeZone,
 }
 
 impl Name {
@@ -43,6 +46,7 @@ impl Name {
             Name::Allowance => "allowance",
             Name::TopUp => "top-up",
             Name::EventsFetched => "events-fetched",
+            Name::TimeZone => "time-zone",
         }
     }
 }
@@ -56,11 +60,13 @@ pub struct Settings {
     pub allowance: Allowance,
     /// How credit is sold.
     pub top_up: TopUpTerms,
+    /// Whose calendar counts for plans: when a day, a week or a month is over.
+    pub time_zone: TimeZone,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { site_name: "Farebox".to_owned(), allowance: Allowance::default(), top_up: TopUpTerms::default() }
+        Self { site_name: "Farebox".to_owned(), allowance: Allowance::default(), top_up: TopUpTerms::default(), time_zone: TimeZone::UTC }
     }
 }
 
@@ -77,6 +83,11 @@ pub enum BadSiteName {
     #[error("has characters that cannot be printed")]
     Unprintable,
 }
+
+/// A text is not the name of a time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no time zone has this name")]
+pub struct UnknownTimeZone;
 
 /// A name for a site, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +158,11 @@ impl Snapshot {
         for (name, value) in store::all(&mut conn).await? {
             if name == Name::SiteName.key() {
                 settings.site_name = value;
+            } else if name == Name::TimeZone.key() {
+                settings.time_zone = time_zone(&value).unwrap_or_else(|unknown| {
+                    tracing::error!(zone = value, "{unknown}; days are those of UTC until it is saved again");
+                    TimeZone::UTC
+                });
             } else if name == Name::Allowance.key() {
                 settings.allowance = Allowance::read(&value).unwrap_or_else(|error| {
                     tracing::error!(%error, "the limits of every customer cannot be read; there are none until they are saved again");
@@ -190,6 +206,24 @@ pub async fn set_allowance(tx: &mut Tx, now: i64, allowance: &Allowance) -> Resu
 /// The database's.
 pub async fn set_top_up(tx: &mut Tx, now: i64, terms: &TopUpTerms) -> Result<(), sqlx::Error> {
     put(tx, now, Name::TopUp, &terms.write()).await?;
+    revision::bump(tx, Topic::Settings).await?;
+    Ok(())
+}
+
+/// A time zone by its name, such as `Europe/Berlin`.
+///
+/// # Errors
+/// When there is none of this name.
+pub fn time_zone(name: &str) -> Result<TimeZone, UnknownTimeZone> {
+    TimeZone::get(name.trim()).map_err(|_| UnknownTimeZone)
+}
+
+/// Sets whose calendar counts for plans that are bought from now on.
+///
+/// # Errors
+/// The database's.
+pub async fn set_time_zone(tx: &mut Tx, now: i64, zone: &TimeZone) -> Result<(), sqlx::Error> {
+    put(tx, now, Name::TimeZone, zone.iana_name().unwrap_or("UTC")).await?;
     revision::bump(tx, Topic::Settings).await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ pub use parts::Parts;
 pub use store::{KeyUsage, Listed, RequestRow, RequestView};
 
 use crate::db::{Conn, Part};
-use crate::kernel::{Id, Usage, Usd};
+use crate::kernel::{Id, PriceFactor, Usage, Usd};
 use crate::ledger::{self, Charge, LostRequest};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +101,10 @@ pub struct Detail {
     pub upstream_model: Option<String>,
     /// Why this channel, as JSON. Never shown to the customer.
     pub route: Option<String>,
+    /// The plan whose allowance pays for it.
+    pub plan: Option<Id>,
+    /// By what the plan multiplies prices; none for nothing.
+    pub factor: Option<PriceFactor>,
 }
 
 /// What the relay notes on a hold, so that recovery can describe the request.

@@ -2,7 +2,7 @@
 
 use super::{Decision, Outcome, Parts, Record, Search};
 use crate::db::{Bulk, Conn, Part, flag};
-use crate::kernel::{Id, Usd};
+use crate::kernel::{Id, PriceFactor, Usd};
 use crate::ledger::Charge;
 use crate::statements;
 use sqlx::{Any, Row, any::AnyRow};
@@ -14,7 +14,7 @@ statements! {
     SEARCH_OF_USER = "SELECT r.id, r.model, r.streamed, r.status, r.outcome, r.input_tokens, r.cached_tokens, r.cache_write_tokens, r.output_tokens, r.counted, r.cost, r.ttft_ms, r.duration_ms, r.parts, r.user_id, u.email, c.name FROM request r LEFT JOIN users u ON u.id = r.user_id LEFT JOIN channel c ON c.id = r.channel_id \
                       WHERE r.id < $1 AND (CAST($2 AS TEXT) = '' OR r.outcome = $2) AND (CAST($3 AS BIGINT) = 0 OR r.status = $3) AND r.user_id = $5 \
                       ORDER BY r.id DESC LIMIT $4";
-    FIND = "SELECT r.id, r.model, r.streamed, r.status, r.outcome, r.input_tokens, r.cached_tokens, r.cache_write_tokens, r.output_tokens, r.counted, r.cost, r.ttft_ms, r.duration_ms, r.parts, r.user_id, u.email, c.name, r.key_id, r.channel_id, r.error, r.operation, r.price_id, r.upstream_cost, r.upstream_model, r.route \
+    FIND = "SELECT r.id, r.model, r.streamed, r.status, r.outcome, r.input_tokens, r.cached_tokens, r.cache_write_tokens, r.output_tokens, r.counted, r.cost, r.ttft_ms, r.duration_ms, r.parts, r.user_id, u.email, c.name, r.key_id, r.channel_id, r.error, r.operation, r.price_id, r.upstream_cost, r.upstream_model, r.route, r.plan_id, r.price_factor \
             FROM request r LEFT JOIN users u ON u.id = r.user_id LEFT JOIN channel c ON c.id = r.channel_id WHERE r.id = $1";
     SPEND_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3";
     SPEND_OF_KEY_BETWEEN = "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM request WHERE user_id = $1 AND id >= $2 AND id < $3 AND key_id = $4";
@@ -32,15 +32,15 @@ statements! {
 static WRITE_REQUESTS: Bulk = Bulk::new(
     "WRITE_REQUESTS",
     "INSERT INTO request (id, user_id, key_id, channel_id, model, streamed, status, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, counted, cost, ttft_ms, duration_ms, error, \
-     operation, parts, price_id, upstream_cost, upstream_model, route) SELECT * FROM (VALUES ",
+     operation, parts, price_id, upstream_cost, upstream_model, route, plan_id, price_factor) SELECT * FROM (VALUES ",
     &[
         "BIGINT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT",
-        "BIGINT", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT",
+        "BIGINT", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT", "BIGINT",
     ],
     ") AS v WHERE column1 IS NOT NULL ON CONFLICT (id) DO UPDATE SET channel_id = excluded.channel_id, status = excluded.status, outcome = excluded.outcome, input_tokens = excluded.input_tokens, \
      cached_tokens = excluded.cached_tokens, cache_write_tokens = excluded.cache_write_tokens, output_tokens = excluded.output_tokens, counted = excluded.counted, \
      cost = excluded.cost, ttft_ms = excluded.ttft_ms, duration_ms = excluded.duration_ms, error = excluded.error, operation = excluded.operation, parts = excluded.parts, price_id = excluded.price_id, \
-     upstream_cost = excluded.upstream_cost, upstream_model = excluded.upstream_model, route = excluded.route",
+     upstream_cost = excluded.upstream_cost, upstream_model = excluded.upstream_model, route = excluded.route, plan_id = excluded.plan_id, price_factor = excluded.price_factor",
 );
 
 /// Every multi-row statement of this store.
@@ -113,6 +113,10 @@ pub struct RequestRow {
     pub upstream_model: Option<String>,
     /// Why it went where it went.
     pub decision: Option<Decision>,
+    /// The plan whose allowance pays for it.
+    pub plan: Option<Id>,
+    /// By what the plan multiplies prices, where it does.
+    pub factor: Option<PriceFactor>,
 }
 
 /// What a key has used of one model.
@@ -164,7 +168,9 @@ pub(super) fn write<'a>(entries: &'a [(&'a Record, Charge)]) -> Part<'a> {
             .bind(detail.price.map(|price| price.0))
             .bind(detail.upstream_cost.map(|cost| cost.0))
             .bind(detail.upstream_model.as_deref())
-            .bind(detail.route.as_deref());
+            .bind(detail.route.as_deref())
+            .bind(detail.plan.map(|plan| plan.0))
+            .bind(detail.factor.map(PriceFactor::millionths));
     })
 }
 
@@ -217,6 +223,8 @@ pub(super) async fn find(conn: &mut Conn, id: Id) -> Result<Option<RequestRow>, 
         upstream_cost: row.try_get::<Option<i64>, _>(22)?.map(Usd),
         upstream_model: row.try_get(23)?,
         decision: row.try_get::<Option<String>, _>(24)?.and_then(|text| Decision::read(&text)),
+        plan: id_at(25)?,
+        factor: row.try_get::<Option<i64>, _>(26)?.map(PriceFactor::from_millionths),
     }))
 }
 

@@ -8,7 +8,7 @@ use crate::kernel::secrets::AppSecret;
 use crate::ledger::Books;
 use crate::limits::Limits;
 use crate::payments::Payments;
-use crate::{catalog, channels, keys, settings};
+use crate::{catalog, channels, keys, plans, settings};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub struct Parts {
     pub channels: Arc<channels::Snapshot>,
     /// The keys in memory.
     pub keys: Arc<keys::Snapshot>,
+    /// What runs of plans, in memory.
+    pub plans: Arc<plans::Snapshot>,
     /// How customers reach the shop.
     pub public_url: PublicUrl,
     /// Whose word for a caller's address is believed.

@@ -11,7 +11,7 @@ fn draft(name: &str, input: &str, output: &str) -> ModelDraft {
 
 fn flat(dollars: i64) -> Prices {
     let price = Price(dollars * 1_000_000_000);
-    Prices { input: price, output: price, cached_input: price, cache_write: price, rare: None }
+    Prices { input: price, output: price, cached_input: price, cache_write: price, ..Prices::default() }
 }
 
 async fn price_rows(test: &TestDb) -> i64 {

@@ -19,7 +19,7 @@ pub(super) fn parse(fields: &ModelFields, mistakes: &mut Mistakes) -> Option<Pri
     let output = required(mistakes, "output", &fields.output);
     let cached_input = optional(mistakes, "cached_input", &fields.cached_input).or(input);
     let cache_write = optional(mistakes, "cache_write", &fields.cache_write).or(input);
-    let basic = Prices { input: input?, output: output?, cached_input: cached_input?, cache_write: cache_write?, rare: None };
+    let basic = Prices { input: input?, output: output?, cached_input: cached_input?, cache_write: cache_write?, ..Prices::default() };
     Some(basic.with(rare))
 }
 

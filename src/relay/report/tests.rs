@@ -27,7 +27,8 @@ fn form(name: &str) -> Form {
 fn prices(json: &Value) -> Prices {
     let mut rare: Map<String, Value> = json.as_object().unwrap().clone();
     let mut take = |name: &str| Price::per_million(rare.remove(name).unwrap().as_str().unwrap()).unwrap();
-    let basic = Prices { input: take("input"), output: take("output"), cached_input: take("cached_input"), cache_write: take("cache_write"), rare: None };
+    let basic =
+        Prices { input: take("input"), output: take("output"), cached_input: take("cached_input"), cache_write: take("cache_write"), ..Prices::default() };
     basic.with(serde_json::from_value::<Rare>(Value::Object(rare)).unwrap())
 }
 

@@ -51,7 +51,8 @@ async fn make(site: &Site, user: Id, form: &Form) -> Result<Option<Secret<String
     let now = site.now();
     let fields = KeyFields::read(|name| form.raw(name));
     let new = NewKey::parse(&fields, expiry(form, now)?, now).map_err(KeyError::Invalid)?;
-    Ok(Some(keys::create(&site.db, &site.kit, user, new).await?.key))
+    let most = site.plans.limits(user, now).keys.map_or(keys::MAX_PER_USER, |keys| i64::try_from(keys.get()).unwrap_or(keys::MAX_PER_USER));
+    Ok(Some(keys::create_within(&site.db, &site.kit, user, new, most).await?.key))
 }
 
 fn expiry(form: &Form, now: i64) -> Result<i64, KeyError> {

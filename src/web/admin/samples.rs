@@ -8,7 +8,7 @@ use crate::gift_cards::{BatchView, CardView, Origin};
 use crate::i18n::Lang;
 use crate::kernel::Prices;
 use crate::kernel::secrets::Secret;
-use crate::kernel::{Id, NEVER, Price, Usd};
+use crate::kernel::{Id, NEVER, Price, PriceFactor, Usd};
 use crate::keys::Allowance;
 use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
@@ -138,7 +138,7 @@ fn channels_and_models_render_in_both_languages() {
             check_page(&html);
             assert!(!html.contains("sk-upstream"), "the key is never printed back");
         }
-        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1), rare: None }
+        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1), ..Prices::default() }
             .with(every_rare_price());
         let priced = ModelRow { id: Id(5), name: "gpt<5".into(), enabled: true, prices: Some(prices) };
         let models = vec![priced.clone(), ModelRow { prices: None, ..priced.clone() }, ModelRow { enabled: false, ..priced }];
@@ -350,6 +350,8 @@ fn requests_render_in_both_languages() {
         upstream_cost: Some(Usd(5)),
         upstream_model: Some("up<1>".into()),
         decision: told.clone(),
+        plan: Some(Id(9)),
+        factor: Some(PriceFactor::from_millionths(500_000)),
     };
     let names = [(Id(5), "Main <1>".to_owned())].into();
     for lang in Lang::ALL {
@@ -373,6 +375,8 @@ fn requests_render_in_both_languages() {
             upstream_cost: None,
             upstream_model: None,
             decision: None,
+            plan: None,
+            factor: None,
             ..full.clone()
         };
         check_page(&Request { page: page(), row: none, key: None, candidates: None, steps: vec![] }.render().unwrap());

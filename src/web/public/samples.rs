@@ -20,7 +20,7 @@ fn wrong(lang: Lang, names: &[&'static str]) -> Form {
 fn every_page_renders_in_both_languages() {
     for lang in Lang::ALL {
         let page = || sample_page(lang, "/sign-up?next=%2F");
-        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1), rare: None }
+        let prices = Prices { input: Price(150_000_000), output: Price(600_000_000), cached_input: Price(0), cache_write: Price(1), ..Prices::default() }
             .with(every_rare_price());
         let model = ModelRow { name: "gpt<5".into(), prices };
         let snippets = || quick_start("https://shop.example", "small", "sk-...");

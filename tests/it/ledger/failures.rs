@@ -61,7 +61,7 @@ async fn callers_that_are_aborted_at_any_moment_leave_nothing_held() {
             let (amount, legs) = row.fetch_one(&mut *shop.db().read().await.unwrap()).await.unwrap();
             let (credit, part) = legs.split_once(':').unwrap();
             let legs = vec![farebox::ledger::Leg { credit: Id(credit.parse().unwrap()), amount: Usd(part.parse().unwrap()) }];
-            let hold = farebox::ledger::Hold { id: Id(id), user, key: Id(user.0 + 1), amount: Usd(amount), legs, short_of_budget: None };
+            let hold = farebox::ledger::Hold { id: Id(id), user, key: Id(user.0 + 1), amount: Usd(amount), legs, scope: None, short_of_budget: None };
             shop.meter.settle(hold, Usd::ZERO, None).await.unwrap();
         }
         shop.settled().await;

@@ -96,3 +96,30 @@ async fn a_trial_is_had_once() {
     assert_eq!(shop.reserve(ann, plan, Id(9), BuyWay::Subscription).await.unwrap().trial_days, 0);
     shop.close().await;
 }
+
+#[tokio::test]
+async fn what_a_plan_sets_ends_by_the_clock_and_without_anybody_s_help() {
+    let shop = Shop::open().await;
+    let (ann, bob) = (shop.customer().await, shop.customer().await);
+    let plan = shop.plan(&[("rpm", "60")]).await;
+    shop.buy(ann, plan).await;
+    let snapshot = plans::Snapshot::load(&shop.test.db, &shop.kit.clock).await.unwrap();
+    let rpm = |user, moment: &str| snapshot.limits(user, super::at(moment)).rpm.map(|rpm| rpm.get());
+    assert_eq!((rpm(ann, "2026-01-31T23:59:59.999Z"), rpm(ann, "2026-02-01T00:00:00Z")), (Some(60), None));
+    assert!(snapshot.of(bob).is_none());
+    // A renewal that is on its way keeps it for a day; one that has failed does not.
+    let subscription = shop.subscribe(bob, plan, Usd::dollars(10)).await;
+    snapshot.refresh(&shop.test.db).await.unwrap();
+    assert_eq!((rpm(bob, "2026-02-01T23:59:59.999Z"), rpm(bob, "2026-02-02T00:00:00Z")), (Some(60), None));
+    let mut tx = shop.test.db.write().await.unwrap();
+    plans::past_due(&mut tx, &shop.kit, &shop.books, subscription).await.unwrap();
+    tx.commit().await.unwrap();
+    snapshot.refresh(&shop.test.db).await.unwrap();
+    assert_eq!((rpm(bob, "2026-01-31T23:59:59.999Z"), rpm(bob, "2026-02-01T00:00:00Z")), (Some(60), None));
+    shop.cancel(subscription, plans::Ending::Now(farebox::ledger::House::Revenue)).await.unwrap();
+    snapshot.refresh(&shop.test.db).await.unwrap();
+    assert!(snapshot.of(bob).is_none() && snapshot.of(ann).is_some(), "what has ended is forgotten");
+    assert!(plans::Snapshot::load(&shop.test.db, &shop.kit.clock).await.unwrap().of(bob).is_none());
+    shop.go_to("2026-02-01T00:00:00Z").await;
+    shop.close().await;
+}

@@ -19,6 +19,7 @@ mod limits;
 mod media;
 mod nonsense;
 mod permissions;
+mod plans;
 mod prices;
 mod room;
 mod routing;
