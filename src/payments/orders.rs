@@ -233,7 +233,8 @@ impl Payments {
             let (debit, credit, kind, idempotency_key) = (House::Cash, House::Plans, TransferKind::Sale, reference.clone());
             self.books.post(tx, &Posting { user, debit, credit, amount, kind, reference, idempotency_key }).await?;
         }
-        let paid = Activation { user, plan, order: order.id, paid: amount, funding: House::Plans, renewal: Renewal::Once, zone: &self.settings.now().time_zone };
+        let paid =
+            Activation { user, plan, order: order.id, paid: amount, funding: House::Plans, renewal: Renewal::Once, zone: &self.settings.now().time_zone };
         let given = plans::activate(tx, &self.kit, &self.books, &paid).await?;
         if given.late {
             store::note(tx, order.id, "paid after its place had been given to somebody else").await?;

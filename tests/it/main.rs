@@ -14,6 +14,7 @@ mod keys;
 mod ledger;
 mod mail;
 mod nodes;
+mod payments;
 mod plans;
 mod process;
 mod relay;

@@ -46,15 +46,20 @@ impl TestApp {
 
     /// Starts one with some settings changed, by the names they have in the environment.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
-        Self::on(TestDb::new().await, settings).await
+        Self::on(TestDb::new().await, settings, Clock::system()).await
     }
 
     /// Starts a second node of the same shop. Only a server's database takes two.
     pub async fn beside(&self) -> Self {
-        Self::on(self.db.again().await, &[]).await
+        Self::on(self.db.again().await, &[], Clock::system()).await
     }
 
-    async fn on(db: TestDb, settings: &[(&str, &str)]) -> Self {
+    /// Starts one whose time is the test's.
+    pub async fn at_time(clock: &Clock, settings: &[(&str, &str)]) -> Self {
+        Self::on(TestDb::new().await, settings, clock.clone()).await
+    }
+
+    async fn on(db: TestDb, settings: &[(&str, &str)], clock: Clock) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut values: HashMap<String, String> = HashMap::from([
             ("DATABASE_URL".to_owned(), db.url.clone()),
@@ -67,12 +72,8 @@ impl TestApp {
         let config = Config::from_lookup(|name| values.get(name).cloned()).expect("the test's settings are valid");
         let listener = TcpListener::bind(config.listen).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let environment = Environment {
-            clock: Clock::system(),
-            random: Random::system(),
-            password_params: PasswordHasher::cheap_params(),
-            node_timeout: Duration::from_secs(5),
-        };
+        let environment =
+            Environment { clock, random: Random::system(), password_params: PasswordHasher::cheap_params(), node_timeout: Duration::from_secs(5) };
         let started = app::start(config, PublicUrl::of_listener(address), environment).await.expect("the shop starts");
         let server = Server::serve(started, listener).expect("the shop serves");
         let upstream = Upstream::start(Options::default()).await.expect("the upstream starts");
