@@ -58,6 +58,7 @@ fn shop_window() -> Router<Site> {
     Router::new()
         .route("/", get(home::show))
         .route("/sign-up", get(sign_up::show).post(sign_up::submit))
+        .route("/r/{code}", get(sign_up::invited))
         .route("/verify", get(sign_up::ask).post(sign_up::verify))
         .route("/verify/resend", post(sign_up::resend))
         .route("/log-in", get(log_in::show).post(log_in::submit))
@@ -69,10 +70,14 @@ fn shop_window() -> Router<Site> {
 }
 
 fn customer_side() -> Router<Site> {
-    use account::{dashboard, keys, orders, requests};
+    use account::{dashboard, gift_cards, keys, orders, referrals, requests};
     Router::new()
         .route("/account", get(dashboard::show))
         .route("/account/redeem", post(dashboard::redeem))
+        .route("/account/gift-cards", get(gift_cards::show))
+        .route("/account/gift-cards/redeem", post(gift_cards::redeem))
+        .route("/account/gift-cards/{order}/send", get(gift_cards::ask_send).post(gift_cards::send))
+        .route("/account/referrals", get(referrals::show).post(referrals::make))
         .route("/account/requests", get(requests::list))
         .route("/account/top-up", get(orders::top_up))
         .route("/account/orders", get(orders::list).post(orders::create))
@@ -87,7 +92,7 @@ fn customer_side() -> Router<Site> {
 }
 
 fn back_office() -> Router<Site> {
-    use admin::{channels, gift_cards, models, orders, overview, payments, requests, settings, users};
+    use admin::{channels, coupons, gift_cards, models, orders, overview, payments, referrals, requests, settings, users};
     Router::new()
         .route("/admin", get(overview::show))
         .route("/admin/channels", get(channels::list))
@@ -105,6 +110,10 @@ fn back_office() -> Router<Site> {
         .route("/admin/gift-cards/{batch}/codes", post(gift_cards::codes))
         .route("/admin/gift-cards/{batch}/codes.csv", post(gift_cards::download))
         .route("/admin/gift-cards/{batch}/void", get(gift_cards::ask_void).post(gift_cards::void))
+        .route("/admin/coupons", get(coupons::list))
+        .route("/admin/coupons/new", get(coupons::blank).post(coupons::create))
+        .route("/admin/coupons/{id}", get(coupons::edit).post(coupons::update))
+        .route("/admin/referrals", get(referrals::list).post(referrals::save))
         .route("/admin/users", get(users::list))
         .route("/admin/users/{id}", get(users::show))
         .route("/admin/users/{id}/adjust", post(users::adjust))

@@ -92,7 +92,13 @@
     });
   };
 
+  // A day that is typed is a day where the visitor lives.
+  const timeZone = (root) => {
+    for (const input of all(root, "input[data-time-zone]")) input.value = Intl.DateTimeFormat().resolvedOptions().timeZone || input.value;
+  };
+
   const enhance = (root) => {
+    timeZone(root);
     localTimes(root);
     copyButtons(root);
     tabs(root);

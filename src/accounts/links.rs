@@ -3,6 +3,7 @@
 use super::store;
 use crate::db::{Conn, Tx};
 use crate::kernel::{Id, Kit, clock, secrets};
+use crate::referrals::Invitation;
 
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +46,14 @@ pub enum LinkError {
 
 /// Makes a link's token. One for nobody is written all the same.
 pub(super) async fn issue(tx: &mut Tx, kit: &Kit, user: Option<Id>, kind: Kind) -> Result<String, sqlx::Error> {
+    issue_inviting(tx, kit, user, kind, None).await
+}
+
+/// As [`issue`], for somebody who was invited: with them, what they came by.
+pub(super) async fn issue_inviting(tx: &mut Tx, kit: &Kit, user: Option<Id>, kind: Kind, invitation: Option<&Invitation>) -> Result<String, sqlx::Error> {
     let (token, now) = (secrets::token(&kit.random), kit.clock.now_ms());
-    store::insert_link(tx, &secrets::hash(&token), user, kind.name(), now, now + kind.lifetime_ms()).await?;
+    let invitation = invitation.map(Invitation::write);
+    store::insert_link(tx, &secrets::hash(&token), user, kind.name(), now, now + kind.lifetime_ms(), invitation).await?;
     Ok(token)
 }
 

@@ -8,6 +8,7 @@ use crate::i18n::Lang;
 use crate::kernel::Id;
 use crate::limits::Attempt;
 use crate::mail::{self, Letter, Recipient};
+use crate::referrals::{self, Invitation};
 
 /// A sign-up.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct SignUp {
     pub password: Password,
     /// The language of the page they signed up on.
     pub lang: Lang,
+    /// The customer's link that they came by.
+    pub invitation: Option<Invitation>,
 }
 
 impl Accounts {
@@ -34,10 +37,10 @@ impl Accounts {
         let id = self.kit.ids.next();
         let letter = if self.insert(&mut tx, id, form, &hash).await? {
             self.books.open_wallet(&mut tx, id).await?;
-            let token = links::issue(&mut tx, &self.kit, Some(id), Kind::Verify).await?;
+            let token = links::issue_inviting(&mut tx, &self.kit, Some(id), Kind::Verify, form.invitation.as_ref()).await?;
             self.verify_letter(form.lang, &token)
         } else {
-            self.sign_up_again(&mut tx, &form.email, &hash).await?
+            self.sign_up_again(&mut tx, form, &hash).await?
         };
         mail::enqueue(&mut tx, &self.kit, &letter.to(Recipient::Address(form.email.as_str().to_owned()))).await?;
         tx.commit().await?;
@@ -61,14 +64,14 @@ impl Accounts {
     /// The address is taken. If nobody ever proved that it is theirs, whoever opens the new link gets the account with the new password:
     /// a stranger who signed up with somebody else's address must not have chosen that person's password. A stranger who comes second gets no
     /// further either: opening the link logs nobody in, the owner's own password is refused, and the reset that follows ends the stranger's.
-    async fn sign_up_again(&self, tx: &mut Tx, email: &Email, hash: &str) -> Result<Letter, AccountError> {
-        let user = store::by_key(tx, email.key()).await?.ok_or(AccountError::NotFound)?;
+    async fn sign_up_again(&self, tx: &mut Tx, form: &SignUp, hash: &str) -> Result<Letter, AccountError> {
+        let user = store::by_key(tx, form.email.key()).await?.ok_or(AccountError::NotFound)?;
         if user.disabled_at.is_none() && store::start_over(tx, user.id, hash).await? {
             links::void(tx, self.kit.clock.now_ms(), user.id, Kind::Verify).await?;
-            let token = links::issue(tx, &self.kit, Some(user.id), Kind::Verify).await?;
+            let token = links::issue_inviting(tx, &self.kit, Some(user.id), Kind::Verify, form.invitation.as_ref()).await?;
             return Ok(self.verify_letter(user.lang(), &token));
         }
-        links::issue(tx, &self.kit, None, Kind::Verify).await?;
+        links::issue_inviting(tx, &self.kit, None, Kind::Verify, form.invitation.as_ref()).await?;
         Ok(self.known_letter(user.lang()))
     }
 
@@ -81,6 +84,9 @@ impl Accounts {
         let now = self.kit.clock.now_ms();
         let id = links::consume(&mut tx, now, token, Kind::Verify).await??;
         store::verify(&mut tx, id, now).await?;
+        if let Some(invitation) = store::invitation(&mut tx, id).await?.as_deref().and_then(Invitation::read) {
+            referrals::joined(&mut tx, &self.kit, id, &invitation).await?;
+        }
         let user = store::by_id(&mut tx, id).await?.ok_or(AccountError::NotFound)?;
         tx.commit().await?;
         Ok(user)

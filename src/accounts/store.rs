@@ -27,7 +27,8 @@ statements! {
     COUNT = "SELECT COUNT(*) FROM users";
     LIST = "SELECT id, email, role, verified_at, disabled_at, session_epoch, locale, time_zone, created_at, last_login_at FROM users
         WHERE id < $1 AND LOWER(email) LIKE $2 ESCAPE '\\' ORDER BY id DESC LIMIT $3";
-    INSERT_LINK = "INSERT INTO auth_token (hash, user_id, kind, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
+    INSERT_LINK = "INSERT INTO auth_token (hash, user_id, kind, created_at, expires_at, invitation) VALUES ($1, $2, $3, $4, $5, $6)";
+    INVITATION = "SELECT invitation FROM auth_token WHERE user_id = $1 AND invitation IS NOT NULL ORDER BY created_at DESC LIMIT 1";
     LINK = "SELECT used_at, expires_at FROM auth_token WHERE hash = $1 AND kind = $2";
     USE_LINK = "UPDATE auth_token SET used_at = $3 WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND expires_at > $3 RETURNING user_id";
     VOID_LINKS = "UPDATE auth_token SET expires_at = $3 WHERE user_id = $1 AND kind = $2 AND used_at IS NULL AND expires_at > $3";
@@ -143,9 +144,23 @@ pub(super) async fn list(conn: &mut Conn, search: &str, before: i64, limit: i64)
 /// A link's row: when it was used, and when it expires.
 pub(super) type LinkRow = (Option<i64>, i64);
 
-pub(super) async fn insert_link(conn: &mut Conn, hash: &str, user: Option<Id>, kind: &str, now: i64, expires_at: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(INSERT_LINK).bind(hash).bind(user.map(|id| id.0)).bind(kind).bind(now).bind(expires_at).execute(conn).await?;
+pub(super) async fn insert_link(
+    conn: &mut Conn,
+    hash: &str,
+    user: Option<Id>,
+    kind: &str,
+    now: i64,
+    expires_at: i64,
+    invitation: Option<String>,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(INSERT_LINK).bind(hash).bind(user.map(|id| id.0)).bind(kind).bind(now).bind(expires_at);
+    query.bind(invitation).execute(conn).await?;
     Ok(())
+}
+
+/// What a person came by, as their latest link that knows it says.
+pub(super) async fn invitation(conn: &mut Conn, user: Id) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(INVITATION).bind(user.0).fetch_optional(conn).await
 }
 
 pub(super) async fn link(conn: &mut Conn, hash: &str, kind: &str) -> Result<Option<LinkRow>, sqlx::Error> {

@@ -8,6 +8,7 @@ use crate::db::revision::{self, Topic};
 use crate::gift_cards;
 use crate::jobs::Jobs;
 use crate::plans;
+use crate::referrals;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -86,6 +87,8 @@ fn schedule(app: &App, jobs: &Jobs) {
         async move {
             gift_cards::make_due(&app.db, &app.kit, &app.secret).await?;
             gift_cards::erase_old(&app.db, &app.kit).await?;
+            let site = app.settings.now().site_name.clone();
+            gift_cards::deliver_due(&app.db, &app.kit, gift_cards::sale::Sender { site: &site, url: app.public_url.as_str() }).await?;
             Ok(())
         }
     });
@@ -93,6 +96,11 @@ fn schedule(app: &App, jobs: &Jobs) {
     jobs.every("plans", Duration::from_secs(2), move || {
         let app = advance.clone();
         async move { plans::run_due(&app.db, &app.kit, &app.books).await.map(drop).map_err(Into::into) }
+    });
+    let brought = app.clone();
+    jobs.every("referrals", Duration::from_secs(60), move || {
+        let app = brought.clone();
+        async move { referrals::grant_due(&app.db, &app.kit, &app.books).await.map(drop).map_err(Into::into) }
     });
     let sweep = app.clone();
     jobs.every("sweep", Duration::from_secs(3600), move || {

@@ -16,12 +16,14 @@ mod code;
 mod codes;
 mod lists;
 mod redeem;
+pub mod sale;
 pub mod store;
 
 pub use batch::{BatchFields, Created, MAX_COUNT, NewBatch, create_batch, make_due, void_batch, void_card};
 pub use codes::{SHOW_MOST, download, erase_old, show};
 pub use lists::{BatchView, CardFilter, CardView, RedeemedCard, batch, batches, card, cards, cards_of, find_cards};
 pub use redeem::{RedeemError, Redeemed, redeem};
+pub use sale::{Gift, GiftFields, Recall, Sold, deliver_due, issue, recall};
 
 use crate::kernel::FieldError;
 

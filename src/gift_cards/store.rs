@@ -8,6 +8,9 @@ use sqlx::{Row, any::AnyRow};
 crate::statements! {
     INSERT_BATCH = "INSERT INTO gift_card_batch (id, amount, count, note, expires_at, created_by, created_at, prefix, per_customer, origin) \
                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    INSERT_BOUGHT = "INSERT INTO gift_card_batch (id, amount, count, note, expires_at, created_by, created_at, origin, made) \
+                     VALUES ($1, $2, 1, '', 9223372036854775807, $3, $4, 'bought', 1)";
+    ONE_MORE = "UPDATE gift_card_batch SET count = count + 1, made = made + 1 WHERE id = $1";
     /// The compare-and-set that lets one go on with a batch.
     CLAIM_PORTION = "UPDATE gift_card_batch SET made = made + $3 WHERE id = $1 AND made = $2 AND stopped_at IS NULL";
     NEXT_UNMADE = "SELECT id, prefix, count, made FROM gift_card_batch WHERE made < count AND stopped_at IS NULL ORDER BY id LIMIT 1";
@@ -64,6 +67,18 @@ pub const BULK: &[&Bulk] = &[&INSERT_CARDS];
 pub(super) async fn insert_batch(conn: &mut Conn, id: Id, new: &NewBatch, by: Id, at: i64) -> Result<(), sqlx::Error> {
     let query = sqlx::query(INSERT_BATCH).bind(id.0).bind(new.amount.0).bind(new.count).bind(&new.note).bind(new.expires_at);
     query.bind(by.0).bind(at).bind(&new.prefix).bind(new.per_customer).bind(new.origin.word()).execute(conn).await?;
+    Ok(())
+}
+
+/// The batch of one card that a customer has bought; it does not expire.
+pub(super) async fn insert_bought(conn: &mut Conn, id: Id, amount: Usd, buyer: Id, at: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(INSERT_BOUGHT).bind(id.0).bind(amount.0).bind(buyer.0).bind(at).execute(conn).await?;
+    Ok(())
+}
+
+/// A card in the place of one that was bought and is void.
+pub(super) async fn one_more(conn: &mut Conn, batch: Id) -> Result<(), sqlx::Error> {
+    sqlx::query(ONE_MORE).bind(batch.0).execute(conn).await?;
     Ok(())
 }
 

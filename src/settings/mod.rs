@@ -35,6 +35,8 @@ pub enum Name {
     EventsFetched,
     /// Whose calendar counts for plans.
     TimeZone,
+    /// What the shop gives for bringing others.
+    Referrals,
 }
 
 impl Name {
@@ -47,6 +49,7 @@ impl Name {
             Name::TopUp => "top-up",
             Name::EventsFetched => "events-fetched",
             Name::TimeZone => "time-zone",
+            Name::Referrals => "referrals",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::harness::{TestDb, source, source::SourceFile};
 use farebox::db::{Bulk, Engine, node, revision};
-use farebox::{accounts, admin_log, catalog, channels, gift_cards, jobs, keys, ledger, mail, payments, plans, sessions, settings, usage};
+use farebox::{accounts, admin_log, catalog, channels, coupons, gift_cards, jobs, keys, ledger, mail, payments, plans, referrals, sessions, settings, usage};
 use sqlx::any::{AnyTypeInfo, AnyTypeInfoKind};
 use sqlx::{AssertSqlSafe, Column, Either, Executor, SqlSafeStr, Statement};
 use std::collections::BTreeSet;
@@ -15,8 +15,10 @@ const STORES: &[(&str, Statements, &[&Bulk])] = &[
     ("admin_log/store.rs", admin_log::store::STATEMENTS, &[]),
     ("catalog/store.rs", catalog::store::STATEMENTS, &[]),
     ("channels/store.rs", channels::store::STATEMENTS, &[]),
+    ("coupons/store.rs", coupons::store::STATEMENTS, &[]),
     ("db/node.rs", node::STATEMENTS, &[]),
     ("db/revision.rs", revision::STATEMENTS, &[]),
+    ("gift_cards/sale/store.rs", gift_cards::sale::store::STATEMENTS, &[]),
     ("gift_cards/store.rs", gift_cards::store::STATEMENTS, gift_cards::store::BULK),
     ("jobs/store.rs", jobs::store::STATEMENTS, &[]),
     ("keys/store.rs", keys::store::STATEMENTS, &[]),
@@ -24,6 +26,7 @@ const STORES: &[(&str, Statements, &[&Bulk])] = &[
     ("mail/store.rs", mail::store::STATEMENTS, &[]),
     ("payments/store.rs", payments::store::STATEMENTS, &[]),
     ("plans/store.rs", plans::store::STATEMENTS, &[]),
+    ("referrals/store.rs", referrals::store::STATEMENTS, &[]),
     ("sessions/store.rs", sessions::store::STATEMENTS, &[]),
     ("settings/store.rs", settings::store::STATEMENTS, &[]),
     ("usage/store.rs", usage::store::STATEMENTS, usage::store::BULK),

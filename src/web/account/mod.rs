@@ -1,8 +1,10 @@
-//! The customer's side: dashboard, keys, requests, the redeem box.
+//! The customer's side: dashboard, keys, requests, gift cards, referrals.
 
 pub mod dashboard;
+pub mod gift_cards;
 pub mod keys;
 pub mod orders;
+pub mod referrals;
 pub mod requests;
 #[cfg(test)]
 pub(super) mod samples;

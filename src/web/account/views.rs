@@ -1,10 +1,13 @@
 //! The customer's pages as templates know them.
 
+use crate::gift_cards::RedeemedCard;
+use crate::gift_cards::sale::SaleView;
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Usd};
 use crate::keys::KeyView;
 use crate::ledger::Balance;
 use crate::payments::Order;
+use crate::referrals::{Link, Referral, Rules};
 use crate::settings::TopUpTerms;
 use crate::usage::RequestView;
 use crate::web::snippets::Snippet;
@@ -32,6 +35,52 @@ pub struct Dashboard {
     pub form: Form,
     /// The quick start.
     pub snippets: Vec<Snippet>,
+}
+
+/// `/account/gift-cards`
+#[derive(Template)]
+#[template(path = "account/gift_cards.html")]
+pub struct GiftCards {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of the cards that they have bought.
+    pub bought: Vec<SaleView>,
+    /// The next page of them.
+    pub older_bought: Option<String>,
+    /// One page of the cards that they have redeemed.
+    pub redeemed: Vec<RedeemedCard>,
+    /// The next page of them.
+    pub older_redeemed: Option<String>,
+    /// The redeem box, and the form of a new gift.
+    pub form: Form,
+}
+
+/// `/account/gift-cards/{order}/send`
+#[derive(Template)]
+#[template(path = "account/gift_card_send.html")]
+pub struct SendCard {
+    /// What every template knows.
+    pub page: Page,
+    /// The card.
+    pub sale: SaleView,
+    /// The address.
+    pub form: Form,
+}
+
+/// `/account/referrals`
+#[derive(Template)]
+#[template(path = "account/referrals.html")]
+pub struct Referrals {
+    /// What every template knows.
+    pub page: Page,
+    /// What the shop gives.
+    pub rules: Rules,
+    /// The customer's link, when they want one.
+    pub link: Option<Link>,
+    /// One page of those who came by it.
+    pub brought: Vec<Referral>,
+    /// Where the next page begins.
+    pub older: Option<Id>,
 }
 
 /// `/account/requests`

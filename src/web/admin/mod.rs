@@ -1,11 +1,13 @@
 //! The back office: what is sold, through which channels, to whom.
 
 pub mod channels;
+pub mod coupons;
 pub mod gift_cards;
 pub mod models;
 pub mod orders;
 pub mod overview;
 pub mod payments;
+pub mod referrals;
 pub mod requests;
 #[cfg(test)]
 mod samples;

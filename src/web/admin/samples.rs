@@ -4,11 +4,12 @@ use super::views::*;
 use crate::accounts::{Role, User};
 use crate::channels::health::Fault;
 use crate::channels::{ChannelView, HealthView, Kind, Options, Standing, Verdict};
+use crate::coupons::{CouponFields, CouponView, Draft, UseState, UseView};
 use crate::gift_cards::{BatchView, CardView, Origin};
 use crate::i18n::Lang;
 use crate::kernel::Prices;
 use crate::kernel::secrets::Secret;
-use crate::kernel::{Id, NEVER, Price, PriceFactor, Usd};
+use crate::kernel::{Currency, Id, Money, NEVER, Price, PriceFactor, Usd};
 use crate::keys::Allowance;
 use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
@@ -184,6 +185,41 @@ fn gift_cards_render_in_both_languages() {
         let mut form = form.fill("q", "XY");
         form.refuse("q", "gift_card.find_more");
         check_page(&FoundCards { page: page(), cards: vec![], form, older: None, now: 10 }.render().unwrap());
+    }
+}
+
+#[test]
+fn coupons_render_in_both_languages() {
+    let typed = CouponFields { code: "SPRING", note: "A <note>", kind: "percent", percent: "12.5", top_up: "on", enabled: "on", ..CouponFields::default() };
+    let coupon = |typed: &CouponFields<'_>| CouponView { id: Id(7), draft: Draft::parse(typed).unwrap(), taken: 5, used: 3, created_at: 1 };
+    let percent = coupon(&typed);
+    let amount = coupon(&CouponFields { kind: "amount", amounts: "5 USD\n700 JPY", total_limit: "9", ends_on: "2026-01-01", ..typed });
+    let bonus = coupon(&CouponFields { kind: "bonus", bonus: "2", enabled: "", ..typed });
+    let used = |state, email: Option<&str>| UseView {
+        order: Id(5),
+        user: Id(9),
+        email: email.map(str::to_owned),
+        state,
+        off: Money::new(125, Currency::USD),
+        bonus: Usd::ZERO,
+        at: 1,
+    };
+    for lang in Lang::ALL {
+        let page = || sample_page(lang, "/admin/coupons");
+        let coupons = vec![percent.clone(), amount.clone(), bonus.clone()];
+        let older = Some("/admin/coupons?before=1".to_owned());
+        let html = Coupons { page: page(), coupons, form: Form::empty(lang), older: older.clone(), now: i64::MAX - 1 }.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("-12.5 %") && html.contains("-$5.00, ") || html.contains("-JPY 700, -$5.00"), "{html}");
+        check_page(&Coupons { page: page(), coupons: vec![], form: Form::empty(lang), older: None, now: 0 }.render().unwrap());
+        let uses = vec![used(UseState::Reserved, None), used(UseState::Used, Some("a<b@example.com")), used(UseState::Released, None)];
+        let form = amount.draft.fields().into_iter().fold(Form::empty(lang), |form, (name, value)| form.fill(name, value));
+        let html = Coupon { page: page(), coupon: Some(amount.clone()), uses, older, form: form.clone() }.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("$1.25") && html.contains("a&#60;b@example.com") && html.contains("700 JPY"), "{html}");
+        let mut form = form;
+        form.refuse("code", "coupons.error.code_taken");
+        check_page(&Coupon { page: page(), coupon: None, uses: vec![], older: None, form }.render().unwrap());
     }
 }
 

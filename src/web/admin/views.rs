@@ -3,6 +3,7 @@
 use crate::accounts::User;
 use crate::catalog::Model;
 use crate::channels::{ChannelView, HealthView};
+use crate::coupons::{CouponView, UseView};
 use crate::gift_cards::{BatchView, CardView};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Prices, Usd};
@@ -11,6 +12,7 @@ use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
 use crate::payments::store::EventView;
 use crate::payments::{History, Order};
+use crate::referrals::Referral;
 use crate::usage::{Listed, RequestRow};
 use crate::web::ui::Question;
 use crate::web::{Form, Page};
@@ -222,6 +224,56 @@ pub struct Batch {
     pub form: Form,
     /// What counts as expired.
     pub now: i64,
+}
+
+/// `/admin/coupons`
+#[derive(Template)]
+#[template(path = "admin/coupons.html")]
+pub struct Coupons {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them.
+    pub coupons: Vec<CouponView>,
+    /// The search.
+    pub form: Form,
+    /// The next page.
+    pub older: Option<String>,
+    /// What counts as ended.
+    pub now: i64,
+}
+
+/// `/admin/coupons/new` and `/admin/coupons/{id}`
+#[derive(Template)]
+#[template(path = "admin/coupon.html")]
+pub struct Coupon {
+    /// What every template knows.
+    pub page: Page,
+    /// The one that is edited; none for a new one.
+    pub coupon: Option<CouponView>,
+    /// One page of the orders that it was in.
+    pub uses: Vec<UseView>,
+    /// The next page of them.
+    pub older: Option<String>,
+    /// Its fields.
+    pub form: Form,
+}
+
+/// `/admin/referrals`
+#[derive(Template)]
+#[template(path = "admin/referrals.html")]
+pub struct Referrals {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them.
+    pub all: Vec<Referral>,
+    /// The next page.
+    pub older: Option<String>,
+    /// What the shop gives.
+    pub form: Form,
+    /// The search.
+    pub filter: Form,
+    /// Whether this admin may change what the shop gives.
+    pub owner: bool,
 }
 
 /// `/admin/users`

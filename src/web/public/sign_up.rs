@@ -3,11 +3,12 @@
 use super::views::{SignUp, Verify};
 use super::{Link, dead_link, email, password, problem};
 use crate::accounts::{self, AccountError};
+use crate::referrals::{self, Invitation};
 use crate::web::error::Answer;
 use crate::web::page::{render, render_as};
 use crate::web::who::{Customer, Guest};
 use crate::web::{Form, Site, flash};
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 
@@ -20,13 +21,29 @@ pub async fn show(Guest { page, user, .. }: Guest) -> Answer {
     Ok(render(&SignUp { page, form }))
 }
 
+/// Where the session of a visitor keeps the link that they came by.
+const INVITATION: &str = "invitation";
+
+/// `GET /r/{code}`: a customer's link. The visitor's session keeps it until they sign up; one that leads nowhere is forgotten without a word.
+pub async fn invited(State(site): State<Site>, Guest { user, session, .. }: Guest, Path(code): Path<String>) -> Answer {
+    if user.is_some() {
+        return Ok(Redirect::to("/account").into_response());
+    }
+    if let Some(code) = referrals::follow(&mut *site.db.read().await?, &code).await? {
+        session.insert(INVITATION, code).await?;
+    }
+    Ok(Redirect::to("/sign-up").into_response())
+}
+
 /// `POST /sign-up`: the same answer whether the address has an account or not.
 pub async fn submit(State(site): State<Site>, Guest { page, session, source, .. }: Guest, mut form: Form) -> Answer {
     let (Some(email), Some(password)) = (email(&mut form), password(&mut form)) else {
         return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &SignUp { page, form }));
     };
     let sent = page.with("sign_up.sent", "email", email.as_str());
-    site.accounts.sign_up(&accounts::SignUp { email, password, lang: page.lang }, &source).await.map_err(problem)?;
+    let code: Option<String> = session.get(INVITATION).await?;
+    let invitation = code.map(|code| Invitation { code, mark: referrals::mark(&site.secret, &source) });
+    site.accounts.sign_up(&accounts::SignUp { email, password, lang: page.lang, invitation }, &source).await.map_err(problem)?;
     flash::good(&session, sent).await?;
     Ok(Redirect::to("/log-in").into_response())
 }

@@ -56,7 +56,7 @@ impl Shop {
     }
 
     pub async fn try_sign_up(&self, address: &str, typed: &str) {
-        self.accounts.sign_up(&SignUp { email: email(address), password: password(typed), lang: Lang::En }, SOURCE).await.unwrap();
+        self.accounts.sign_up(&SignUp { email: email(address), password: password(typed), lang: Lang::En, invitation: None }, SOURCE).await.unwrap();
     }
 
     pub async fn find(&self, id: farebox::kernel::Id) -> User {
