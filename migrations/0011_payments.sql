@@ -16,7 +16,8 @@ CREATE TABLE orders (
     price BIGINT NOT NULL CHECK (0 <= price AND price <= list_price),
     -- Billionths of a unit of the currency for one dollar of credit.
     rate BIGINT NOT NULL CHECK (rate > 0),
-    -- What the price buys, and what is given on top.
+    -- What it is worth in dollars of credit before any coupon, what of that the price pays for, and what is given on top.
+    worth BIGINT NOT NULL CHECK (worth >= 0),
     credit BIGINT NOT NULL CHECK (credit >= 0),
     bonus BIGINT NOT NULL CHECK (bonus >= 0),
     state TEXT NOT NULL CHECK (state IN ('pending', 'paid', 'expired', 'failed', 'refunded', 'partly_refunded', 'disputed')),

@@ -7,6 +7,7 @@ use super::{Order, PaymentError, Payments, State, store};
 use crate::db::Tx;
 use crate::kernel::{Id, Usd};
 use crate::ledger::{House, LedgerError, Spent, TakeBack, TransferKind};
+use crate::referrals;
 
 /// How long after a step that has to wait the next try is.
 const WAIT_MS: i64 = 2_000;
@@ -50,6 +51,7 @@ impl Payments {
             DisputeState::Inquiry => {}
             DisputeState::Open | DisputeState::Lost => {
                 self.freeze_credits(tx, &order).await?;
+                referrals::order_undone(tx, &self.kit, order.id).await?;
                 store::set_state(tx, order.id, State::Disputed).await?;
             }
             DisputeState::Won => self.end_dispute(tx, &order).await?,
@@ -121,7 +123,7 @@ impl Payments {
             let taken = self.books.take_back(tx, &back(credit, amount, House::Cash, Spent::Owed, key.clone())).await?;
             (unspent, owed) = (taken.unspent, taken.owed);
         }
-        let bonus = order.share(order.bonus, dispute.amount);
+        let bonus = order.share(order.given(), dispute.amount);
         if let (Some(credit), true) = (order.bonus_id, bonus > Usd::ZERO) {
             self.books.take_back(tx, &back(credit, bonus, House::Promotion, Spent::Kept, format!("{key}:bonus"))).await?;
         }

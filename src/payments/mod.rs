@@ -24,10 +24,11 @@ mod refunds;
 pub mod store;
 
 pub use inbox::{ReceiveError, Received};
-pub use order::{Method, NewOrder, Order, PlanOrder, State, What};
+pub use order::{Method, NewOrder, Order, State, What, Wish};
 pub use orders::History;
 pub use refunds::NewRefund;
 
+use crate::coupons;
 use crate::db::Db;
 use crate::kernel::{Currency, Id, Kit};
 use crate::ledger::{Books, LedgerError};
@@ -54,6 +55,9 @@ pub enum PaymentError {
     /// The plan cannot be bought.
     #[error(transparent)]
     Refused(#[from] plans::Refused),
+    /// The coupon does nothing for this order.
+    #[error(transparent)]
+    Coupon(#[from] coupons::CouponError),
     /// What the plan costs has no price in credit: it is in a currency that has no rate.
     #[error("no rate for {0}")]
     NoRate(Currency),

@@ -1,5 +1,6 @@
 //! What an order is: what is bought, by whom, for how much, and how it stands.
 
+use crate::gift_cards::sale::Gift;
 use crate::kernel::{Currency, Id, Money, Rate, Usd};
 
 /// What is bought.
@@ -109,44 +110,48 @@ impl State {
     }
 }
 
-/// An order to be.
+/// What somebody wants to buy.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// So much credit.
+    TopUp(Usd),
+    /// A plan, for one term.
+    Plan(Id),
+    /// A gift card of so much for somebody.
+    GiftCard(Usd, Gift),
+}
+
+/// An order to be made.
 #[derive(Clone, Debug)]
 pub struct NewOrder {
     /// Who buys.
     pub user: Id,
     /// What.
-    pub what: What,
-    /// What else there is to know of it, as the room wants it that delivers it.
-    pub details: String,
-    /// What stands on the bill.
+    pub wish: Wish,
+    /// What stands on the bill; a plan stands there by its own name.
     pub title: String,
     /// The buyer's language, as in BCP 47.
     pub language: String,
-    /// How it is paid.
+    /// How it is to be paid. What costs nothing is free, whatever this says.
     pub method: Method,
-    /// What it costs before any coupon.
-    pub list_price: Money,
-    /// What is to be paid.
-    pub price: Money,
-    /// Units of the currency for one dollar of credit.
-    pub rate: Rate,
-    /// What the price buys.
-    pub credit: Usd,
-    /// What is given on top.
-    pub bonus: Usd,
+    /// A coupon's code as it was typed; empty for none.
+    pub coupon: String,
 }
 
-/// An order of a plan, for one term.
-#[derive(Clone, Debug)]
-pub struct PlanOrder {
-    /// Who buys.
+/// An order's row to be.
+pub(super) struct NewRow {
     pub user: Id,
-    /// Which plan.
-    pub plan: Id,
-    /// How it is paid: [`Method::Balance`] or by card.
-    pub method: Method,
-    /// The buyer's language, as in BCP 47.
+    pub what: What,
+    pub details: String,
+    pub title: String,
     pub language: String,
+    pub method: Method,
+    pub list_price: Money,
+    pub price: Money,
+    pub rate: Rate,
+    pub worth: Usd,
+    pub credit: Usd,
+    pub bonus: Usd,
 }
 
 /// An order's row.
@@ -172,7 +177,9 @@ pub struct Order {
     pub price: Money,
     /// Units of the currency for one dollar of credit.
     pub rate: Rate,
-    /// What the price buys.
+    /// What it is worth before any coupon.
+    pub worth: Usd,
+    /// What of that the price pays for.
     pub credit: Usd,
     /// What is given on top.
     pub bonus: Usd,
@@ -211,6 +218,11 @@ impl Order {
             State::Paid | State::PartlyRefunded if self.what == What::TopUp => Money::new(self.price.minor - self.refunded.minor, self.price.currency),
             _ => Money::zero(self.price.currency),
         }
+    }
+
+    /// What the shop gives of it: what a coupon took off, and what comes on top.
+    pub fn given(&self) -> Usd {
+        self.worth - self.credit + self.bonus
     }
 
     /// An amount of its currency, for people.

@@ -1,12 +1,16 @@
 //! How an order is made, paid, and ended.
 
+use super::order::NewRow;
 use super::provider::{Checkout, CheckoutStatus, Mode, NewCheckout, NewCustomer, Sale};
 use super::store::{DisputeRow, EventView, RefundRow};
-use super::{Method, NewOrder, Order, PaymentError, Payments, PlanOrder, State, What, store};
+use super::{Method, NewOrder, Order, PaymentError, Payments, State, What, Wish, store};
+use crate::coupons::{self, Basket, Bought};
 use crate::db::{Conn, Tx};
-use crate::kernel::{Currency, Id, NEVER, Rate, Usd};
+use crate::gift_cards::sale::{self, Gift, Sold};
+use crate::kernel::{Currency, Id, Money, NEVER, Rate, Usd};
 use crate::ledger::{CreditKind, EVERYTHING, Grant, House, Posting, Take, TransferKind};
 use crate::plans::{self, Activation, BuyWay, Renewal, Reserve};
+use crate::referrals;
 
 /// How long an order can be paid.
 const PAYABLE_MS: i64 = 3_600_000;
@@ -16,6 +20,17 @@ const FIRST_LOOK_MS: i64 = 5 * 60_000;
 const GRACE_MS: i64 = 60_000;
 /// How many orders of one customer may wait to be paid.
 const MOST_PENDING: i64 = 20;
+
+/// What is wished for, before any coupon.
+struct Offer {
+    what: What,
+    price: Money,
+    rate: Rate,
+    worth: Usd,
+    details: String,
+    title: String,
+    bonus: Usd,
+}
 
 /// What happened to an order.
 #[derive(Clone, Debug, Default)]
@@ -47,44 +62,18 @@ impl Payments {
         store::events_to_look_at(conn, before.unwrap_or(Id(i64::MAX)), limit).await
     }
 
-    /// Makes an order. Its row is committed when this returns; one that costs nothing is paid at once.
+    /// Makes an order, and reserves with it what is scarce: a plan's place, a coupon. Its row is committed when this returns; what is paid out of the balance, or
+    /// costs nothing, is paid and delivered then.
     ///
     /// # Errors
-    /// [`PaymentError::TooManyPending`], and the database's; then there is no order.
+    /// [`PaymentError::Refused`] when the plan cannot be bought, [`PaymentError::Coupon`], [`LedgerError::InsufficientBalance`](crate::ledger::LedgerError),
+    /// [`PaymentError::NoRate`], [`PaymentError::TooManyPending`]; then there is no order.
     pub async fn order(&self, new: &NewOrder) -> Result<Order, PaymentError> {
         let (id, now) = (self.kit.ids.next(), self.now());
         let mut tx = self.db.write().await?;
         self.books.open_wallet(&mut tx, new.user).await?;
-        if store::count_pending(&mut tx, new.user).await? >= MOST_PENDING {
-            return Err(PaymentError::TooManyPending);
-        }
-        store::insert_order(&mut tx, id, new, now, now + PAYABLE_MS, now + FIRST_LOOK_MS).await?;
-        let mut order = store::lock_order(&mut tx, id).await?.ok_or(PaymentError::NoOrder(id))?;
-        if order.method == Method::Free {
-            self.deliver(&mut tx, &order).await?;
-            order = store::lock_order(&mut tx, id).await?.ok_or(PaymentError::NoOrder(id))?;
-        }
-        tx.commit().await?;
-        Ok(order)
-    }
-
-    /// Makes an order of a plan, whose place is reserved with it. One that is paid out of the balance is paid, and the plan begun, when this returns.
-    ///
-    /// # Errors
-    /// [`PaymentError::Refused`] when the plan cannot be bought, [`LedgerError::InsufficientBalance`], [`PaymentError::NoRate`],
-    /// [`PaymentError::TooManyPending`]; then there is no order.
-    pub async fn order_plan(&self, new: &PlanOrder) -> Result<Order, PaymentError> {
-        let (id, now) = (self.kit.ids.next(), self.now());
-        let mut tx = self.db.write().await?;
-        self.books.open_wallet(&mut tx, new.user).await?;
-        let reserved = plans::reserve(&mut tx, &self.kit, &Reserve { user: new.user, plan: new.plan, order: id, way: BuyWay::Once }).await?;
-        let price = reserved.terms.price();
-        let rate = self.rate(price.currency)?;
-        let credit = rate.credit(price).ok_or(PaymentError::NoRate(price.currency))?;
-        let method = if price.minor == 0 { Method::Free } else { new.method.clone() };
-        let (what, title) = (What::Plan(new.plan), reserved.terms.name);
-        let (details, language) = (String::new(), new.language.clone());
-        let row = NewOrder { user: new.user, what, details, title, language, method, list_price: price, price, rate, credit, bonus: Usd::ZERO };
+        let offer = self.offer(&mut tx, new, id).await?;
+        let row = self.discounted(&mut tx, new, id, offer).await?;
         let is_paid_now = matches!(row.method, Method::Free | Method::Balance);
         if !is_paid_now && store::count_pending(&mut tx, new.user).await? >= MOST_PENDING {
             return Err(PaymentError::TooManyPending);
@@ -97,6 +86,48 @@ impl Payments {
         }
         tx.commit().await?;
         Ok(order)
+    }
+
+    /// What is wished for, at its price without a coupon.
+    async fn offer(&self, tx: &mut Tx, new: &NewOrder, order: Id) -> Result<Offer, PaymentError> {
+        let terms = &self.settings.now().top_up;
+        let for_credit = |what, worth, details, bonus| {
+            let price = terms.price(worth).ok_or(PaymentError::NoRate(terms.currency))?;
+            Ok(Offer { what, price, rate: terms.rate, worth, details, title: new.title.clone(), bonus })
+        };
+        match &new.wish {
+            Wish::TopUp(worth) => for_credit(What::TopUp, *worth, String::new(), terms.bonus(*worth)),
+            Wish::GiftCard(worth, gift) => for_credit(What::GiftCard, *worth, gift.write(), Usd::ZERO),
+            Wish::Plan(plan) => {
+                let wanted = Reserve { user: new.user, plan: *plan, order, way: BuyWay::Once };
+                let reserved = plans::reserve(tx, &self.kit, &wanted).await?;
+                let price = reserved.terms.price();
+                let rate = self.rate(price.currency)?;
+                let worth = rate.credit(price).ok_or(PaymentError::NoRate(price.currency))?;
+                Ok(Offer { what: What::Plan(*plan), price, rate, worth, details: String::new(), title: reserved.terms.name, bonus: Usd::ZERO })
+            }
+        }
+    }
+
+    /// An offer with its coupon.
+    async fn discounted(&self, tx: &mut Tx, new: &NewOrder, order: Id, offer: Offer) -> Result<NewRow, PaymentError> {
+        let Offer { what, price: list_price, rate, worth, details, title, bonus } = offer;
+        let (mut price, mut bonus) = (list_price, bonus);
+        if !new.coupon.trim().is_empty() {
+            let bought = match what {
+                What::TopUp => Bought::TopUp,
+                What::Plan(plan) => Bought::Plan(plan),
+                What::GiftCard => Bought::GiftCard,
+            };
+            let first = store::count_paid(tx, new.user).await? == 0;
+            let discount = coupons::reserve(tx, &self.kit, new.user, &new.coupon, order, &Basket { what: bought, money: list_price, first }).await?;
+            price = list_price.checked_sub(discount.off).filter(|left| left.minor >= 0).ok_or(PaymentError::NoRate(list_price.currency))?;
+            bonus += discount.bonus;
+        }
+        let credit = if price == list_price { worth } else { rate.credit(price).unwrap_or(worth).min(worth) };
+        let method = if price.minor == 0 { Method::Free } else { new.method.clone() };
+        let (user, language) = (new.user, new.language.clone());
+        Ok(NewRow { user, what, details, title, language, method, list_price, price, rate, worth, credit, bonus })
     }
 
     /// Units of a currency for one dollar of credit.
@@ -190,63 +221,90 @@ impl Payments {
         match order.what {
             What::TopUp => self.credit(tx, order).await?,
             What::Plan(plan) => self.begin_plan(tx, order, plan).await?,
-            // Nothing makes such orders yet.
-            What::GiftCard => return Err(PaymentError::NoOrder(order.id)),
+            What::GiftCard => self.issue_card(tx, order).await?,
+        }
+        coupons::used(tx, order.id).await?;
+        if matches!(order.method, Method::Provider(_)) {
+            referrals::order_paid(tx, &self.kit, order.user, order.id, order.credit).await?;
         }
         tracing::info!(order = %order.id, user = %order.user, price = %order.price.display(), "an order was paid");
         Ok(true)
     }
 
     async fn credit(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {
+        let mut bought = None;
+        if order.credit > Usd::ZERO {
+            bought = Some(self.give(tx, order, CreditKind::Paid, House::Cash, order.credit, order.reference()).await?);
+        }
+        let given = self.give_on_top(tx, order, order.given()).await?;
+        Ok(store::set_credits(tx, order.id, bought, given).await?)
+    }
+
+    /// What the shop gives with an order.
+    async fn give_on_top(&self, tx: &mut Tx, order: &Order, amount: Usd) -> Result<Option<Id>, PaymentError> {
+        if amount <= Usd::ZERO {
+            return Ok(None);
+        }
+        self.give(tx, order, CreditKind::Gift, House::Promotion, amount, format!("{}:bonus", order.reference())).await.map(Some)
+    }
+
+    async fn give(&self, tx: &mut Tx, order: &Order, kind: CreditKind, from: House, amount: Usd, idempotency_key: String) -> Result<Id, PaymentError> {
+        let (user, reference, effective_at) = (order.user, order.reference(), self.now());
+        let (priority, expires_at, scope) = (100, NEVER, EVERYTHING);
+        let grant = Grant { user, kind, from, amount, priority, effective_at, expires_at, scope, reference, idempotency_key };
+        Ok(self.books.grant(tx, grant).await?.credit_id)
+    }
+
+    /// Puts what an order has paid for something that is delivered later where it waits.
+    async fn set_aside(&self, tx: &mut Tx, order: &Order, to: House) -> Result<(), PaymentError> {
+        let (user, amount, reference) = (order.user, order.credit, order.reference());
+        if amount > Usd::ZERO && order.method == Method::Balance {
+            // What was given away buys no gift card: it would come back as money's worth.
+            let kinds = if to == House::Cards { &[CreditKind::Paid] } else { Take::ANY };
+            let (kind, idempotency_key) = (TransferKind::Purchase, reference.clone());
+            self.books.take(tx, &Take { user, amount, to, kind, kinds, reference, idempotency_key }).await?;
+        } else if amount > Usd::ZERO {
+            let (debit, kind, idempotency_key) = (House::Cash, TransferKind::Sale, reference.clone());
+            self.books.post(tx, &Posting { user, debit, credit: to, amount, kind, reference, idempotency_key }).await?;
+        }
+        Ok(())
+    }
+
+    async fn issue_card(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {
+        let gift = Gift::read(&order.details).ok_or(PaymentError::NoOrder(order.id))?;
         self.books.open_wallet(tx, order.user).await?;
-        let reference = order.reference();
-        let grant = |kind, from, amount, key| Grant {
-            user: order.user,
-            kind,
-            from,
-            amount,
-            priority: 100,
-            effective_at: self.now(),
-            expires_at: NEVER,
-            scope: EVERYTHING,
-            reference: reference.clone(),
-            idempotency_key: key,
-        };
-        let mut given = [None; 2];
-        if order.credit.0 > 0 {
-            let bought = grant(CreditKind::Paid, House::Cash, order.credit, reference.clone());
-            given[0] = Some(self.books.grant(tx, bought).await?.credit_id);
+        self.set_aside(tx, order, House::Cards).await?;
+        let amount = order.worth - order.credit;
+        if amount > Usd::ZERO {
+            let (debit, credit, kind, reference) = (House::Promotion, House::Cards, TransferKind::Sale, order.reference());
+            let idempotency_key = format!("{reference}:off");
+            self.books.post(tx, &Posting { user: order.user, debit, credit, amount, kind, reference, idempotency_key }).await?;
         }
-        if order.bonus.0 > 0 {
-            let bonus = grant(CreditKind::Gift, House::Promotion, order.bonus, format!("{reference}:bonus"));
-            given[1] = Some(self.books.grant(tx, bonus).await?.credit_id);
-        }
-        Ok(store::set_credits(tx, order.id, given[0], given[1]).await?)
+        sale::issue(tx, &self.kit, &Sold { order: order.id, buyer: order.user, amount: order.worth, gift: &gift }).await?;
+        let given = self.give_on_top(tx, order, order.bonus).await?;
+        Ok(store::set_credits(tx, order.id, None, given).await?)
     }
 
     async fn begin_plan(&self, tx: &mut Tx, order: &Order, plan: Id) -> Result<(), PaymentError> {
-        let (user, amount, reference) = (order.user, order.credit, order.reference());
-        if amount > Usd::ZERO && order.method == Method::Balance {
-            let (to, kind, kinds, idempotency_key) = (House::Plans, TransferKind::Purchase, Take::ANY, reference.clone());
-            self.books.take(tx, &Take { user, amount, to, kind, kinds, reference, idempotency_key }).await?;
-        } else if amount > Usd::ZERO {
-            let (debit, credit, kind, idempotency_key) = (House::Cash, House::Plans, TransferKind::Sale, reference.clone());
-            self.books.post(tx, &Posting { user, debit, credit, amount, kind, reference, idempotency_key }).await?;
-        }
+        self.books.open_wallet(tx, order.user).await?;
+        self.set_aside(tx, order, House::Plans).await?;
+        let (user, amount) = (order.user, order.credit);
         let paid =
             Activation { user, plan, order: order.id, paid: amount, funding: House::Plans, renewal: Renewal::Once, zone: &self.settings.now().time_zone };
         let given = plans::activate(tx, &self.kit, &self.books, &paid).await?;
         if given.late {
             store::note(tx, order.id, "paid after its place had been given to somebody else").await?;
         }
-        Ok(())
+        let given = self.give_on_top(tx, order, order.bonus).await?;
+        Ok(store::set_credits(tx, order.id, None, given).await?)
     }
 
     /// Ends an order that nobody has paid. Whether it was pending.
     pub(super) async fn end(&self, tx: &mut Tx, order: &Order, state: State) -> Result<bool, PaymentError> {
         let was_pending = store::mark_ended(tx, order.id, state, self.now()).await?;
-        if was_pending && matches!(order.what, What::Plan(_)) {
+        if was_pending {
             plans::release(tx, &self.kit, order.id).await?;
+            coupons::release(tx, order.id).await?;
         }
         Ok(was_pending)
     }

@@ -8,6 +8,7 @@ use super::{Order, PaymentError, Payments, State, store};
 use crate::db::Tx;
 use crate::kernel::{Id, Money, NEVER, Usd};
 use crate::ledger::{CreditKind, EVERYTHING, Grant, House, LedgerError, Posting, Spent, TakeBack, TakenBack, TransferKind};
+use crate::referrals;
 
 /// How long after a step that has to wait the next try is.
 const WAIT_MS: i64 = 2_000;
@@ -68,6 +69,7 @@ impl Payments {
     async fn begin_refund(&self, tx: &mut Tx, order: &Order, row: &NewRefundRow<'_>) -> Result<(), PaymentError> {
         store::insert_refund(tx, row, self.now()).await?;
         store::set_refunded(tx, order.id, order.refunded.minor + row.amount).await?;
+        referrals::order_undone(tx, &self.kit, order.id).await?;
         self.freeze_credits(tx, order).await
     }
 
@@ -169,7 +171,7 @@ impl Payments {
         let others = store::refunds_of_order(tx, order.id).await?;
         let before: i64 = others.iter().filter(|other| other.id < refund.id && other.state != "failed").map(|other| other.amount).sum();
         let part = |whole: Usd| order.share(whole, before + refund.amount) - order.share(whole, before);
-        Ok((part(order.credit), part(order.bonus)))
+        Ok((part(order.credit), part(order.given())))
     }
 
     /// Tells the provider.

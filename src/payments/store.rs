@@ -1,6 +1,6 @@
 //! The SQL of orders, of providers' messages, of refunds and of disputes.
 
-use super::order::{Method, NewOrder, Order, State, What};
+use super::order::{Method, NewRow, Order, State, What};
 use super::provider::{DisputeState, Incoming};
 use crate::db::Conn;
 use crate::kernel::{Currency, Id, Money, Rate, Usd};
@@ -10,14 +10,14 @@ use sqlx::{Any, Row};
 /// The columns that [`order`] reads, in its order.
 macro_rules! order_columns {
     () => {
-        "id, user_id, what, item, details, title, language, method, currency, list_price, price, rate, credit, bonus, state, checkout, checkout_url, payment, \
+        "id, user_id, what, item, details, title, language, method, currency, list_price, price, rate, worth, credit, bonus, state, checkout, checkout_url, payment, \
          subscription, credit_id, bonus_id, refunded, note, created_at, expires_at, paid_at, ended_at"
     };
 }
 
 crate::statements! {
-    INSERT_ORDER = "INSERT INTO orders (id, user_id, what, item, details, title, language, method, currency, list_price, price, rate, credit, bonus, state, \
-        created_at, expires_at, next_look_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'pending', $15, $16, $17)";
+    INSERT_ORDER = "INSERT INTO orders (id, user_id, what, item, details, title, language, method, currency, list_price, price, rate, worth, credit, bonus, state, \
+        created_at, expires_at, next_look_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'pending', $16, $17, $18)";
     ORDER = concat!("SELECT ", order_columns!(), " FROM orders WHERE id = $1");
     /// Takes the row's lock for the rest of the transaction.
     LOCK_ORDER = concat!("UPDATE orders SET refunded = refunded WHERE id = $1 RETURNING ", order_columns!());
@@ -25,6 +25,7 @@ crate::statements! {
     ORDERS_OF_USER = concat!("SELECT ", order_columns!(), " FROM orders WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
     ORDERS = concat!("SELECT ", order_columns!(), " FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2");
     ORDERS_IN_STATE = concat!("SELECT ", order_columns!(), " FROM orders WHERE state = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+    COUNT_PAID = "SELECT COUNT(*) FROM orders WHERE user_id = $1 AND paid_at IS NOT NULL";
     COUNT_PENDING = "SELECT COUNT(*) FROM orders WHERE user_id = $1 AND state = 'pending'";
     SET_CHECKOUT = "UPDATE orders SET checkout = $2, checkout_url = $3, next_look_at = $4 WHERE id = $1";
     SET_PAYMENT = "UPDATE orders SET payment = COALESCE(payment, $2), subscription = COALESCE(subscription, $3) WHERE id = $1";
@@ -79,7 +80,7 @@ crate::statements! {
 fn order(row: &AnyRow) -> Result<Order, sqlx::Error> {
     let id = |column| row.try_get::<Option<i64>, _>(column).map(|id| id.map(Id));
     let unknown = |what: &str, word: &str| sqlx::Error::Decode(format!("{what} {word:?}").into());
-    let (what, method, currency, state): (String, String, String, String) = (row.try_get(2)?, row.try_get(7)?, row.try_get(8)?, row.try_get(14)?);
+    let (what, method, currency, state): (String, String, String, String) = (row.try_get(2)?, row.try_get(7)?, row.try_get(8)?, row.try_get(15)?);
     let currency: Currency = currency.parse().map_err(|_| unknown("currency", &currency))?;
     let money = |column| row.try_get(column).map(|minor| Money::new(minor, currency));
     Ok(Order {
@@ -93,25 +94,26 @@ fn order(row: &AnyRow) -> Result<Order, sqlx::Error> {
         list_price: money(9)?,
         price: money(10)?,
         rate: Rate::from_nanos(row.try_get(11)?).ok_or_else(|| unknown("rate", "0"))?,
-        credit: Usd(row.try_get(12)?),
-        bonus: Usd(row.try_get(13)?),
+        worth: Usd(row.try_get(12)?),
+        credit: Usd(row.try_get(13)?),
+        bonus: Usd(row.try_get(14)?),
         state: State::from_word(&state).ok_or_else(|| unknown("state", &state))?,
-        checkout: row.try_get(15)?,
-        checkout_url: row.try_get(16)?,
-        payment: row.try_get(17)?,
-        subscription: row.try_get(18)?,
-        credit_id: id(19)?,
-        bonus_id: id(20)?,
-        refunded: money(21)?,
-        note: row.try_get(22)?,
-        created_at: row.try_get(23)?,
-        expires_at: row.try_get(24)?,
-        paid_at: row.try_get(25)?,
-        ended_at: row.try_get(26)?,
+        checkout: row.try_get(16)?,
+        checkout_url: row.try_get(17)?,
+        payment: row.try_get(18)?,
+        subscription: row.try_get(19)?,
+        credit_id: id(20)?,
+        bonus_id: id(21)?,
+        refunded: money(22)?,
+        note: row.try_get(23)?,
+        created_at: row.try_get(24)?,
+        expires_at: row.try_get(25)?,
+        paid_at: row.try_get(26)?,
+        ended_at: row.try_get(27)?,
     })
 }
 
-pub(super) async fn insert_order(conn: &mut Conn, id: Id, new: &NewOrder, now: i64, expires_at: i64, next_look_at: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn insert_order(conn: &mut Conn, id: Id, new: &NewRow, now: i64, expires_at: i64, next_look_at: i64) -> Result<(), sqlx::Error> {
     let (what, item) = new.what.words();
     sqlx::query(INSERT_ORDER)
         .bind(id.0)
@@ -126,6 +128,7 @@ pub(super) async fn insert_order(conn: &mut Conn, id: Id, new: &NewOrder, now: i
         .bind(new.list_price.minor)
         .bind(new.price.minor)
         .bind(new.rate.nanos())
+        .bind(new.worth.0)
         .bind(new.credit.0)
         .bind(new.bonus.0)
         .bind(now)
@@ -159,6 +162,10 @@ pub(super) async fn orders(conn: &mut Conn, state: Option<State>, before: Id, li
         None => sqlx::query(ORDERS),
     };
     query.bind(before.0).bind(limit).fetch_all(conn).await?.iter().map(order).collect()
+}
+
+pub(super) async fn count_paid(conn: &mut Conn, user: Id) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(COUNT_PAID).bind(user.0).fetch_one(conn).await
 }
 
 pub(super) async fn count_pending(conn: &mut Conn, user: Id) -> Result<i64, sqlx::Error> {

@@ -1,10 +1,11 @@
 //! `/account/top-up` and `/account/orders`: buying, paying, and what became of it.
 
 use super::views::{OrderPage, Orders, TopUp};
-use crate::kernel::Id;
+use crate::gift_cards::sale::{Gift, GiftFields};
+use crate::kernel::{FieldError, Id, Usd};
 use crate::ledger::LedgerError;
 use crate::limits::Attempt;
-use crate::payments::{Method, NewOrder, Order, PaymentError, PlanOrder, State as OrderState, What};
+use crate::payments::{Method, NewOrder, Order, PaymentError, State as OrderState, What, Wish};
 use crate::plans::Refused;
 use crate::web::error::{Answer, Problem};
 use crate::web::page::{render, render_as};
@@ -37,89 +38,104 @@ pub async fn top_up(State(site): State<Site>, Customer { page, .. }: Customer) -
     Ok(render(&TopUp { page, form, terms: site.settings.now().top_up.clone(), takes_cards: site.payments.takes_cards() }))
 }
 
-/// `POST /account/orders`: makes the order and leads to the page where it is paid.
+/// `POST /account/orders`: makes the order and leads to where it is paid, or to what it has brought.
 pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form) -> Answer {
-    if form.text("what") == "plan" {
-        return buy_plan(&site, customer, &form).await;
-    }
-    let terms = site.settings.now().top_up.clone();
-    let typed = if form.text("amount").is_empty() { form.text("preset") } else { form.text("amount") };
-    let amount = terms.amount(typed);
-    let refused = match (&amount, site.payments.by_card()) {
-        _ if customer.user.verified_at.is_none() => Some("top_up.error.not_verified"),
-        (Err(key), _) => Some(*key),
-        (_, Err(_)) => Some("top_up.error.no_cards"),
-        _ => None,
+    let page = &customer.page;
+    let wish = match form.text("what") {
+        "plan" => Ok(Wish::Plan(form.text("plan").parse().map_err(|_| Problem::BadRequest)?)),
+        "gift_card" => gift(&site, &form),
+        _ => credit(&site, &form).map(Wish::TopUp),
     };
-    let (Ok(credit), Ok(method), None) = (amount, site.payments.by_card(), refused) else {
-        form.refuse("amount", refused.unwrap_or("top_up.error.no_cards"));
-        let takes_cards = site.payments.takes_cards();
-        return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &TopUp { page: customer.page, form, terms, takes_cards }));
-    };
-    let price = terms.price(credit).ok_or(Problem::BadRequest)?;
-    let order = NewOrder {
-        user: customer.user.id,
-        what: What::TopUp,
-        details: String::new(),
-        title: customer.page.with2("top_up.order_title", "amount", credit.display(), "site", &customer.page.site),
-        language: customer.page.lang.tag().to_owned(),
-        method,
-        list_price: price,
-        price,
-        rate: terms.rate,
-        credit,
-        bonus: terms.bonus(credit),
-    };
-    match site.payments.order(&order).await {
-        Ok(order) => Ok(Redirect::to(&format!("/account/orders/{}?go", order.id)).into_response()),
-        Err(PaymentError::TooManyPending) => {
-            flash::bad(&customer.session, customer.page.t("order.too_many_pending")).await?;
-            Ok(Redirect::to("/account/orders").into_response())
-        }
-        Err(other) => Err(other.into()),
-    }
-}
-
-/// A plan, out of the balance or by card.
-async fn buy_plan(site: &Site, customer: Customer, form: &Form) -> Answer {
-    let Customer { user, page, session, .. } = customer;
-    let plan: Id = form.text("plan").parse().map_err(|_| Problem::BadRequest)?;
-    let by_card = form.text("by") == "card";
-    let method = if by_card { site.payments.by_card() } else { Ok(Method::Balance) };
-    let made = match method {
-        _ if user.verified_at.is_none() => Err("top_up.error.not_verified"),
-        Err(_) => Err("top_up.error.no_cards"),
-        Ok(method) => {
-            let new = PlanOrder { user: user.id, plan, method, language: page.lang.tag().to_owned() };
-            match site.payments.order_plan(&new).await {
-                Ok(order) => Ok(order),
-                Err(error) => Err(why_not(error)?),
+    let made = match wish {
+        _ if customer.user.verified_at.is_none() => Err(vec![FieldError::new("", "top_up.error.not_verified")]),
+        Err(mistakes) => Err(mistakes),
+        Ok(wish) => {
+            let title = match &wish {
+                Wish::GiftCard(amount, _) => page.with2("order.gift_card_title", "amount", amount.display(), "site", &page.site),
+                Wish::TopUp(amount) => page.with2("top_up.order_title", "amount", amount.display(), "site", &page.site),
+                Wish::Plan(_) => String::new(),
+            };
+            let by_balance = form.text("by") == "balance" && !matches!(wish, Wish::TopUp(_));
+            let method = if by_balance { Ok(Method::Balance) } else { site.payments.by_card() };
+            match method {
+                Err(_) => Err(vec![FieldError::new("", "top_up.error.no_cards")]),
+                Ok(method) => {
+                    let (language, coupon) = (page.lang.tag().to_owned(), form.text("coupon").to_owned());
+                    match site.payments.order(&NewOrder { user: customer.user.id, wish, title, language, method, coupon }).await {
+                        Ok(order) => Ok(order),
+                        Err(error) => Err(vec![why_not(error)?]),
+                    }
+                }
             }
         }
     };
     match made {
-        Ok(order) if order.state.was_paid() => {
-            flash::good(&session, page.t("order.plan_begun")).await?;
-            Ok(Redirect::to("/account/plan").into_response())
+        Ok(order) if order.state == OrderState::Pending => Ok(Redirect::to(&format!("/account/orders/{}?go", order.id)).into_response()),
+        Ok(order) => {
+            flash::good(&customer.session, customer.page.t("order.delivered")).await?;
+            let place = if matches!(order.what, What::Plan(_)) { "/account/plan".to_owned() } else { format!("/account/orders/{}", order.id) };
+            Ok(Redirect::to(&place).into_response())
         }
-        Ok(order) => Ok(Redirect::to(&format!("/account/orders/{}?go", order.id)).into_response()),
-        Err(key) => {
-            flash::bad(&session, page.t(key)).await?;
-            Ok(Redirect::to("/account/plans").into_response())
+        Err(mistakes) => {
+            form.refuse_all(&mistakes);
+            refused(&site, customer, form).await
         }
     }
 }
 
-fn why_not(error: PaymentError) -> Result<&'static str, Problem> {
+/// The form again from which the order came, with what was typed.
+async fn refused(site: &Site, customer: Customer, form: Form) -> Answer {
+    match form.text("what") {
+        "plan" => {
+            let said: Vec<&str> = form.errors().iter().map(|(_, text)| text.as_str()).collect();
+            flash::bad(&customer.session, said.join(" ")).await?;
+            Ok(Redirect::to("/account/plans").into_response())
+        }
+        "gift_card" => {
+            let page = super::gift_cards::page(site, customer, Default::default(), form).await?;
+            Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+        _ => {
+            let (terms, takes_cards) = (site.settings.now().top_up.clone(), site.payments.takes_cards());
+            Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &TopUp { page: customer.page, form, terms, takes_cards }))
+        }
+    }
+}
+
+/// How much credit is wanted: what was typed, or what was chosen.
+fn credit(site: &Site, form: &Form) -> Result<Usd, Vec<FieldError>> {
+    let typed = if form.text("amount").is_empty() { form.text("preset") } else { form.text("amount") };
+    site.settings.now().top_up.amount(typed).map_err(|key| vec![FieldError::new("amount", key)])
+}
+
+/// A gift card for somebody.
+fn gift(site: &Site, form: &Form) -> Result<Wish, Vec<FieldError>> {
+    let fields = GiftFields {
+        to: form.text("to"),
+        giver: form.text("giver"),
+        message: form.text("message"),
+        lang: form.text("letter_lang"),
+        deliver_on: form.text("deliver_on"),
+        time_zone: form.text("time_zone"),
+    };
+    match (credit(site, form), Gift::parse(&fields, site.now())) {
+        (Ok(amount), Ok(gift)) => Ok(Wish::GiftCard(amount, gift)),
+        (amount, gift) => Err(amount.err().into_iter().chain(gift.err()).flatten().collect()),
+    }
+}
+
+fn why_not(error: PaymentError) -> Result<FieldError, Problem> {
+    let whole = |key| FieldError::new("", key);
     Ok(match error {
-        PaymentError::Refused(Refused::NotForSale) => "order.error.not_for_sale",
-        PaymentError::Refused(Refused::NotSoldThisWay) => "order.error.not_this_way",
-        PaymentError::Refused(Refused::SoldOut) => "order.error.sold_out",
-        PaymentError::Refused(Refused::LimitReached) => "order.error.limit_reached",
-        PaymentError::Refused(Refused::AlreadySubscribed) => "order.error.subscribed",
-        PaymentError::Ledger(LedgerError::InsufficientBalance { .. }) => "order.error.balance",
-        PaymentError::NoRate(_) => "order.error.no_rate",
-        PaymentError::TooManyPending => "order.too_many_pending",
+        PaymentError::Refused(Refused::NotForSale) => whole("order.error.not_for_sale"),
+        PaymentError::Refused(Refused::NotSoldThisWay) => whole("order.error.not_this_way"),
+        PaymentError::Refused(Refused::SoldOut) => whole("order.error.sold_out"),
+        PaymentError::Refused(Refused::LimitReached) => whole("order.error.limit_reached"),
+        PaymentError::Refused(Refused::AlreadySubscribed) => whole("order.error.subscribed"),
+        PaymentError::Coupon(error) => FieldError::new("coupon", error.key().ok_or_else(|| Problem::internal(&error))?),
+        PaymentError::Ledger(LedgerError::InsufficientBalance { .. }) => whole("order.error.balance"),
+        PaymentError::NoRate(_) => whole("order.error.no_rate"),
+        PaymentError::TooManyPending => whole("order.too_many_pending"),
         other => return Err(other.into()),
     })
 }

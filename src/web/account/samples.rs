@@ -67,6 +67,7 @@ pub fn order(state: OrderState) -> Order {
         list_price: price,
         price,
         rate: "7.2".parse().unwrap(),
+        worth: Usd::dollars(50),
         credit: Usd::dollars(50),
         bonus: Usd::dollars(5),
         state,

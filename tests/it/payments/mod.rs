@@ -11,7 +11,8 @@ use crate::harness::TestApp;
 use crate::harness::app::Customer;
 use farebox::demo::stripe::{Card, Message, Options, Post, Stripe};
 use farebox::kernel::{Clock, Id, IdGen, Kit, Random, Usd};
-use farebox::payments::{NewOrder, NewRefund, Order, State, What};
+use farebox::payments::{NewOrder, NewRefund, Order, State, Wish};
+use farebox::settings::{self, Tier, TopUpTerms};
 
 const SECRET: &str = "whsec_of_the_test";
 /// 2026-03-01 12:00 UTC.
@@ -49,25 +50,29 @@ impl Till {
         self.shop.customer(Usd::ZERO).await
     }
 
-    /// An order of so many dollars of credit.
+    /// An order of so many dollars of credit, paid by card.
+    pub fn wish(&self, user: Id, dollars: i64) -> NewOrder {
+        let method = self.shop.app.payments.by_card().expect("cards are taken");
+        let (title, language, coupon) = ("Credit".to_owned(), "en".to_owned(), String::new());
+        NewOrder { user, wish: Wish::TopUp(Usd::dollars(dollars)), title, language, method, coupon }
+    }
+
+    /// An order of so many dollars of credit, with so many given on top.
     pub async fn order(&self, user: Id, dollars: i64, bonus: i64) -> Order {
-        let terms = self.shop.app.settings.now().top_up.clone();
-        let credit = Usd::dollars(dollars);
-        let price = terms.price(credit).expect("a price");
-        let new = NewOrder {
-            user,
-            what: What::TopUp,
-            details: String::new(),
-            title: "Credit".into(),
-            language: "en".into(),
-            method: self.shop.app.payments.by_card().expect("cards are taken"),
-            list_price: price,
-            price,
-            rate: terms.rate,
-            credit,
-            bonus: Usd::dollars(bonus),
-        };
-        self.shop.app.payments.order(&new).await.expect("an order")
+        let tiers = if bonus > 0 { vec![Tier { from: Usd::dollars(dollars), bonus: Usd::dollars(bonus) }] } else { vec![] };
+        self.sell(&TopUpTerms { tiers, ..TopUpTerms::default() }).await;
+        self.shop.app.payments.order(&self.wish(user, dollars)).await.expect("an order")
+    }
+
+    /// Says how credit is sold.
+    pub async fn sell(&self, terms: &TopUpTerms) {
+        if self.shop.app.settings.now().top_up == *terms {
+            return;
+        }
+        let mut tx = self.shop.app.db.write().await.expect("a transaction");
+        settings::set_top_up(&mut tx, self.clock.now_ms(), terms).await.expect("the terms are set");
+        tx.commit().await.expect("a commit");
+        self.shop.app.settings.refresh(&self.shop.app.db).await.expect("the settings are read");
     }
 
     /// An order whose page is open: the order and the page's id.
@@ -100,7 +105,6 @@ impl Till {
     pub async fn available(&self, user: Id) -> Usd {
         self.shop.available(user).await
     }
-
 
     /// Delivers everything that was not delivered, in the order in which it happened.
     pub async fn deliver_all(&self) {

@@ -149,21 +149,7 @@ async fn too_many_unpaid_orders_are_refused() {
     for _ in 0..20 {
         till.order(customer.user.id, 5, 0).await;
     }
-    let terms = till.shop.app.settings.now().top_up.clone();
-    let again = till.find(till.shop.app.payments.orders_of(&mut till.shop.app.db.read().await.unwrap(), customer.user.id, None, 1).await.unwrap()[0].id).await;
-    let new = farebox::payments::NewOrder {
-        user: customer.user.id,
-        what: again.what,
-        details: String::new(),
-        title: again.title,
-        language: again.language,
-        method: again.method,
-        list_price: again.list_price,
-        price: again.price,
-        rate: terms.rate,
-        credit: again.credit,
-        bonus: again.bonus,
-    };
+    let new = till.wish(customer.user.id, 5);
     assert!(matches!(till.shop.app.payments.order(&new).await, Err(PaymentError::TooManyPending)));
     till.finish().await;
 }
