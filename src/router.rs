@@ -70,7 +70,7 @@ fn shop_window() -> Router<Site> {
 }
 
 fn customer_side() -> Router<Site> {
-    use account::{dashboard, gift_cards, keys, orders, referrals, requests};
+    use account::{dashboard, gift_cards, keys, orders, plan, plans, referrals, requests};
     Router::new()
         .route("/account", get(dashboard::show))
         .route("/account/redeem", post(dashboard::redeem))
@@ -84,6 +84,13 @@ fn customer_side() -> Router<Site> {
         .route("/account/orders/{id}", get(orders::show))
         .route("/account/orders/{id}/pay", get(orders::pay))
         .route("/account/orders/{id}/cancel", post(orders::cancel))
+        .route("/account/plans", get(plans::list))
+        .route("/account/plans/{id}", get(plans::show))
+        .route("/account/plan", get(plan::list))
+        .route("/account/plan/{id}/cancel", get(plan::ask_cancel).post(plan::cancel))
+        .route("/account/plan/{id}/resume", post(plan::resume))
+        .route("/account/plan/{id}/change", post(plan::change))
+        .route("/account/plan/{id}/end", get(plan::ask_end).post(plan::end))
         .route("/account/keys", get(keys::list).post(keys::create))
         .route("/account/keys/{id}", get(keys::edit).post(keys::update))
         .route("/account/keys/{id}/enable", post(keys::enable))
@@ -92,7 +99,7 @@ fn customer_side() -> Router<Site> {
 }
 
 fn back_office() -> Router<Site> {
-    use admin::{channels, coupons, gift_cards, models, orders, overview, payments, referrals, requests, settings, users};
+    use admin::{channels, coupons, gift_cards, models, orders, overview, payments, plans, referrals, requests, settings, users};
     Router::new()
         .route("/admin", get(overview::show))
         .route("/admin/channels", get(channels::list))
@@ -103,6 +110,10 @@ fn back_office() -> Router<Site> {
         .route("/admin/models/new", get(models::blank).post(models::create))
         .route("/admin/models/{id}", get(models::edit).post(models::update))
         .route("/admin/models/{id}/delete", get(models::ask_delete).post(models::delete))
+        .route("/admin/plans", get(plans::list))
+        .route("/admin/plans/new", get(plans::blank).post(plans::create))
+        .route("/admin/plans/{id}", get(plans::edit).post(plans::update))
+        .route("/admin/plans/{id}/off", get(plans::ask_off).post(plans::take_off))
         .route("/admin/gift-cards", get(gift_cards::list).post(gift_cards::create))
         .route("/admin/gift-cards/find", get(gift_cards::find))
         .route("/admin/gift-cards/card/{card}/void", get(gift_cards::ask_void_card).post(gift_cards::void_card))

@@ -14,6 +14,7 @@ pub mod format;
 pub mod headers;
 pub mod origin;
 pub mod page;
+mod plans;
 pub mod prices;
 pub mod public;
 mod site;

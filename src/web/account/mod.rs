@@ -4,6 +4,8 @@ pub mod dashboard;
 pub mod gift_cards;
 pub mod keys;
 pub mod orders;
+pub mod plan;
+pub mod plans;
 pub mod referrals;
 pub mod requests;
 #[cfg(test)]

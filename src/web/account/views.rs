@@ -9,6 +9,7 @@ use crate::ledger::Balance;
 use crate::payments::Order;
 use crate::referrals::{Link, Referral, Rules};
 use crate::settings::TopUpTerms;
+use crate::plans::{Plan, State, SubscriptionView};
 use crate::usage::RequestView;
 use crate::web::snippets::Snippet;
 use crate::web::ui::Question;
@@ -91,6 +92,76 @@ pub struct Requests {
     pub page: Page,
     /// One page of them.
     pub requests: Vec<RequestView>,
+    /// Where the next page begins.
+    pub older: Option<Id>,
+}
+
+/// A plan as one customer is offered it.
+#[derive(Clone, Debug)]
+pub struct PlanOffer {
+    /// The plan.
+    pub plan: Plan,
+    /// The subscription that can change to it when it is renewed.
+    pub change: Option<Id>,
+    /// The customer has it already.
+    pub has_it: bool,
+    /// The balance covers its price.
+    pub covered: bool,
+}
+
+/// `/account/plans`
+#[derive(Template)]
+#[template(path = "account/plans.html")]
+pub struct ChoosePlan {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them.
+    pub offers: Vec<PlanOffer>,
+    /// The next page.
+    pub further: Option<String>,
+    /// Cards are taken.
+    pub takes_cards: bool,
+}
+
+/// `/account/plans/{id}`
+#[derive(Template)]
+#[template(path = "account/offer.html")]
+pub struct PlanPage {
+    /// What every template knows.
+    pub page: Page,
+    /// The plan.
+    pub offer: PlanOffer,
+    /// Cards are taken.
+    pub takes_cards: bool,
+}
+
+/// A subscription with what its page tells of it.
+#[derive(Clone, Debug)]
+pub struct MyPlan {
+    /// The subscription.
+    pub view: SubscriptionView,
+    /// What is left of its allowance.
+    pub left: Usd,
+    /// When it is given anew.
+    pub resets_at: Option<i64>,
+    /// It will be renewed.
+    pub goes_on: bool,
+    /// Its renewal is on its way.
+    pub waits: bool,
+    /// What counts as past.
+    pub now: i64,
+}
+
+/// `/account/plan`
+#[derive(Template)]
+#[template(path = "account/plan.html")]
+pub struct MyPlans {
+    /// What every template knows.
+    pub page: Page,
+    /// Those that run.
+    pub live: Vec<MyPlan>,
+    /// Those that have ended.
+    pub past: Vec<MyPlan>,
     /// Where the next page begins.
     pub older: Option<Id>,
 }

@@ -7,6 +7,7 @@ pub mod models;
 pub mod orders;
 pub mod overview;
 pub mod payments;
+pub mod plans;
 pub mod referrals;
 pub mod requests;
 #[cfg(test)]

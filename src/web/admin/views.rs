@@ -12,6 +12,7 @@ use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
 use crate::payments::store::EventView;
 use crate::payments::{History, Order};
+use crate::plans::{Plan, Visibility};
 use crate::referrals::Referral;
 use crate::usage::{Listed, RequestRow};
 use crate::web::ui::Question;
@@ -160,6 +161,32 @@ pub struct EditModel {
     pub page: Page,
     /// The one that is edited; none for a new one.
     pub model: Option<ModelRow>,
+    /// Its fields.
+    pub form: Form,
+}
+
+/// `/admin/plans`
+#[derive(Template)]
+#[template(path = "admin/plans.html")]
+pub struct Plans {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them.
+    pub plans: Vec<Plan>,
+    /// The filter.
+    pub form: Form,
+    /// The next page.
+    pub further: Option<String>,
+}
+
+/// `/admin/plans/new` and `/admin/plans/{id}`
+#[derive(Template)]
+#[template(path = "admin/plan.html")]
+pub struct EditPlan {
+    /// What every template knows.
+    pub page: Page,
+    /// The one that is edited; none for a new one.
+    pub plan: Option<Plan>,
     /// Its fields.
     pub form: Form,
 }
