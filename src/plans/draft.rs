@@ -54,8 +54,10 @@ pub const FIELDS: [&str; 26] = [
 /// A plan form without mistakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanDraft {
-    pub(super) terms: Terms,
-    pub(super) offer: Offer,
+    /// What whoever buys it keeps.
+    pub terms: Terms,
+    /// How it is offered.
+    pub offer: Offer,
 }
 
 impl PlanDraft {

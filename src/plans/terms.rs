@@ -2,7 +2,6 @@
 
 use super::calendar::{Course, Length, Unit};
 use crate::kernel::factor::PriceFactor;
-use crate::kernel::money::NANOS_PER_CENT;
 use crate::kernel::{Currency, Money, Usd};
 use crate::keys::ModelRule;
 use crate::limits::Rules;
@@ -135,11 +134,6 @@ impl Terms {
         Money::new(self.price, self.currency)
     }
 
-    /// What a term costs in credit: only dollars are credit without a rate.
-    pub fn price_in_credit(&self) -> Option<Usd> {
-        (self.currency == Currency::USD).then(|| self.price.checked_mul(NANOS_PER_CENT).map(Usd)).flatten()
-    }
-
     /// What each period grants.
     pub fn allowance(&self) -> Usd {
         Usd(self.allowance)
@@ -219,8 +213,6 @@ pub(crate) mod tests {
         assert_eq!(Terms::read(&terms.write()).unwrap(), terms);
         assert!(terms.covers("demo-chat") && !terms.covers("gpt-4o") && monthly().covers("anything"));
         assert_eq!((terms.factor().to_string().as_str(), terms.price().display().as_str(), terms.limits.rules().rpm), ("0.5", "$10.00", NonZeroU64::new(60)));
-        assert_eq!(terms.price_in_credit(), Some(Usd::dollars(10)));
-        assert_eq!(Terms { currency: "EUR".parse().unwrap(), ..terms.clone() }.price_in_credit(), None);
         assert!(Terms::read("{}").is_err());
     }
 

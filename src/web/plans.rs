@@ -3,7 +3,7 @@
 use super::page::Page;
 use crate::kernel::PriceFactor;
 use crate::keys::ModelRule;
-use crate::plans::{Length, Refused, Stacking, Terms, Unit, UsedUp, Visibility};
+use crate::plans::{Length, Stacking, Terms, Unit, UsedUp, Visibility};
 
 impl Page {
     /// How long a term is.
@@ -94,14 +94,121 @@ impl Page {
     }
 }
 
-/// The key of the sentence that says why a plan cannot be bought; none when that is nobody's business but ours.
-pub fn why_not(refused: &Refused) -> Option<&'static str> {
-    Some(match refused {
-        Refused::NotForSale => "plan.not_for_sale",
-        Refused::NotSoldThisWay => "plan.not_sold_this_way",
-        Refused::SoldOut => "plan.sold_out",
-        Refused::LimitReached => "plan.limit_reached",
-        Refused::AlreadySubscribed => "plan.already_subscribed",
-        Refused::Database(_) => return None,
-    })
+#[cfg(test)]
+mod tests {
+    use crate::i18n::Lang;
+    use crate::kernel::{Id, Usd};
+    use crate::plans::{Plan, PlanDraft, State, SubscriptionView, TermView};
+    use crate::web::Form;
+    use crate::web::account::views::{ChoosePlan, MyPlan, MyPlans, PlanOffer, PlanPage};
+    use crate::web::admin::views::{EditPlan, Plans};
+    use crate::web::tests::{check_page, sample_page};
+    use askama::Template;
+    use std::sync::Arc;
+
+    fn plan(id: i64, fields: &[(&'static str, &'static str)]) -> Plan {
+        let usual = [
+            ("name", "Pro <1>"),
+            ("description", "For teams\nand people"),
+            ("badge", "Best & more"),
+            ("price", "1234.50"),
+            ("sold", "both"),
+            ("trial_days", "7"),
+            ("length", "3"),
+            ("length_unit", "month"),
+            ("allowance", "25.5"),
+            ("reset", "month"),
+            ("carry_over", "on"),
+            ("used_up", "wallet"),
+            ("stacking", "stack"),
+            ("factor", "0.85"),
+            ("model_rule", "deny"),
+            ("models", "gpt-4*"),
+            ("rpm", "6000"),
+            ("keys", "10"),
+            ("visibility", "link"),
+            ("stock", "100"),
+        ];
+        let value = |name: &str| fields.iter().chain(&usual).find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
+        let PlanDraft { terms, offer } = PlanDraft::parse(value).unwrap();
+        Plan { id: Id(id), version: Id(id + 1), terms, offer, taken: 99, running: 1_234, created_at: 0 }
+    }
+
+    fn mine(id: i64, state: State, renewing: bool, next: Option<Plan>) -> MyPlan {
+        let terms = Arc::new(plan(1, &[]).terms);
+        let term = |trial, from| TermView { starts_at: from, ends_at: from + 1_000, paid: Usd::dollars(5), trial, terms: Arc::clone(&terms) };
+        let view = SubscriptionView {
+            id: Id(id),
+            plan: Id(1),
+            state,
+            renewing,
+            starts_at: 0,
+            paid_until: 2_000,
+            cancelled_at: None,
+            ended_at: (state == State::Ended).then_some(2_000),
+            next: next.map(|plan| (plan.id, plan.terms)),
+            terms: vec![term(true, 0), term(false, 1_000)],
+            periods: Vec::new(),
+        };
+        MyPlan { left: Usd(312_000), resets_at: renewing.then_some(1_500), goes_on: renewing, waits: state == State::Active && id == 3, view, now: 1_200 }
+    }
+
+    #[test]
+    fn every_page_renders_in_both_languages() {
+        for lang in Lang::ALL {
+            let page = |here: &str| sample_page(lang, here);
+            let all = vec![
+                plan(1, &[]),
+                plan(3, &[("visibility", "public"), ("stock", "99"), ("badge", ""), ("length", "1"), ("reset", "none")]),
+                plan(5, &[("visibility", "off"), ("stock", "")]),
+            ];
+            let list = Plans { page: page("/admin/plans"), plans: all.clone(), form: Form::empty(lang), further: Some("/admin/plans?sort=1".into()) };
+            let html = list.render().unwrap();
+            check_page(&html);
+            assert!(html.contains("Pro &#60;1&#62;") && html.contains("$1,234.50") && html.contains("Best &#38; more"), "{html}");
+            check_page(&Plans { plans: vec![], further: None, ..list }.render().unwrap());
+            let mut form = PlanDraft::fields(&all[0].terms, &all[0].offer).into_iter().fold(Form::empty(lang), |form, (name, value)| form.fill(name, value));
+            let html = EditPlan { page: page("/admin/plans/1"), plan: Some(all[0].clone()), form: form.clone() }.render().unwrap();
+            check_page(&html);
+            assert!(html.contains("/account/plans/0000000000001") && html.matches("<details class=\"fold\" open>").count() == 2, "{html}");
+            form.refuse("keys", "plans.error.keys");
+            check_page(&EditPlan { page: page("/admin/plans/1"), plan: Some(all[2].clone()), form }.render().unwrap());
+            check_page(&EditPlan { page: page("/admin/plans/new"), plan: None, form: Form::empty(lang) }.render().unwrap());
+            let offer = |plan: &Plan, change: Option<Id>, covered| PlanOffer {
+                plan: plan.clone(),
+                change,
+                has_it: change.is_some(),
+                credit: Some(Usd::dollars(1)),
+                covered,
+            };
+            let offers = vec![offer(&all[0], None, true), offer(&all[1], None, false), offer(&all[2], Some(Id(9)), true)];
+            for takes_cards in [true, false] {
+                let html = ChoosePlan { page: page("/account/plans"), offers: offers.clone(), further: None, takes_cards }.render().unwrap();
+                check_page(&html);
+                assert_eq!(html.matches("value=\"card\"").count(), if takes_cards { 2 } else { 0 }, "{html}");
+                assert_eq!(
+                    (html.matches("value=\"balance\"").count(), html.matches("/account/plan/0000000000009/change").count()),
+                    (1, 1),
+                    "one is sold out, one is changed to"
+                );
+            }
+            check_page(
+                &ChoosePlan { page: page("/account/plans"), offers: vec![], further: Some("/account/plans?sort=1".into()), takes_cards: true }
+                    .render()
+                    .unwrap(),
+            );
+            let only = plan(7, &[("sold", "subscription"), ("price", "5"), ("currency", "EUR"), ("models", "")]);
+            check_page(&PlanPage { page: page("/account/plans/7"), offer: offer(&only, None, false), takes_cards: false }.render().unwrap());
+            let live = vec![
+                mine(1, State::Active, true, Some(plan(8, &[]))),
+                mine(2, State::PastDue, true, None),
+                mine(3, State::Active, true, None),
+                mine(4, State::Active, false, None),
+            ];
+            let html = MyPlans { page: page("/account/plan"), live, past: vec![mine(5, State::Ended, false, None)], older: Some(Id(5)) }.render().unwrap();
+            check_page(&html);
+            assert_eq!((html.matches("/cancel\"").count(), html.matches("/end\"").count()), (3, 4), "{html}");
+            check_page(&MyPlans { page: page("/account/plan"), live: vec![], past: vec![], older: None }.render().unwrap());
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::payments::Order;
 use crate::referrals::{Link, Referral, Rules};
 use crate::settings::TopUpTerms;
 use crate::plans::{Plan, State, SubscriptionView};
+use crate::settings::TopUpTerms;
 use crate::usage::RequestView;
 use crate::web::snippets::Snippet;
 use crate::web::ui::Question;
@@ -105,7 +106,9 @@ pub struct PlanOffer {
     pub change: Option<Id>,
     /// The customer has it already.
     pub has_it: bool,
-    /// The balance covers its price.
+    /// What it costs out of the balance; none where no rate is known.
+    pub credit: Option<Usd>,
+    /// The balance covers that.
     pub covered: bool,
 }
 

@@ -123,6 +123,11 @@ fn gone(error: PlanError) -> Problem {
 }
 
 impl EditPlan {
+    /// Where customers find it.
+    pub fn link(&self) -> String {
+        self.plan.as_ref().map_or_else(String::new, |plan| format!("{}/account/plans/{}", self.page.base_url, plan.id))
+    }
+
     /// Whether a group of fields is shown unfolded: something in it is set, or wrong.
     pub fn unfolds(&self, fields: &str) -> bool {
         fields.split(' ').any(|field| {

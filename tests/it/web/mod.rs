@@ -6,6 +6,7 @@ mod limits;
 mod models;
 mod money;
 mod pages;
+mod plans;
 mod requests;
 
 use crate::harness::TestApp;
