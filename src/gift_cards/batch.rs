@@ -7,6 +7,7 @@ use crate::db::{Db, Tx};
 use crate::kernel::fields::{self, Mistakes};
 use crate::kernel::secrets::{AppSecret, Secret};
 use crate::kernel::{FieldError, Id, Kit, NEVER, Usd, money::MAX_TYPED};
+use crate::plans;
 
 /// The most cards that one batch can have.
 pub const MAX_COUNT: i64 = 100_000;
@@ -21,8 +22,10 @@ const MAX_PER_CUSTOMER: i64 = 1_000_000;
 /// What an admin chooses for a batch.
 #[derive(Clone, Debug)]
 pub struct NewBatch {
-    /// What each card is worth.
+    /// What each card is worth: the credit that it gives, or what the books say of the plan that it begins.
     pub amount: Usd,
+    /// The plan that a card begins; none when it gives credit.
+    pub plan: Option<Id>,
     /// How many cards.
     pub count: i64,
     /// Until when they can be redeemed; [`NEVER`] for always.
@@ -42,6 +45,8 @@ pub struct NewBatch {
 pub struct BatchFields<'a> {
     /// What each card is worth.
     pub amount: &'a str,
+    /// The plan's id; empty for credit.
+    pub plan: &'a str,
     /// How many.
     pub count: &'a str,
     /// Until when they can be redeemed.
@@ -68,16 +73,18 @@ pub struct Created {
 impl NewBatch {
     /// Cards to give away, without further conditions.
     pub fn of(amount: Usd, count: i64) -> Self {
-        Self { amount, count, expires_at: NEVER, note: String::new(), prefix: String::new(), per_customer: None, origin: Origin::Given }
+        Self { amount, plan: None, count, expires_at: NEVER, note: String::new(), prefix: String::new(), per_customer: None, origin: Origin::Given }
     }
 
     /// From a form.
     ///
     /// # Errors
-    /// Every mistake, by field: `amount`, `count`, `expires_at`, `note`, `prefix`, `per_customer`, `origin`.
+    /// Every mistake, by field: `amount`, `plan`, `count`, `expires_at`, `note`, `prefix`, `per_customer`, `origin`.
     pub fn parse(typed: &BatchFields<'_>, now_ms: i64) -> Result<Self, Vec<FieldError>> {
         let mut mistakes = Mistakes::default();
         let amount = mistakes.take("amount", typed.amount.parse::<Usd>().map_err(fields::money_key));
+        let plan = Some(typed.plan.trim()).filter(|id| !id.is_empty()).map(|id| id.parse::<Id>().map_err(|_| "gift_cards.error.plan"));
+        let plan = mistakes.take("plan", plan.transpose()).flatten();
         let count = mistakes.take("count", fields::whole_number(typed.count, 1..=MAX_COUNT, "gift_cards.error.count"));
         let prefix = mistakes.take("prefix", code::prefix(typed.prefix).ok_or("gift_cards.error.prefix"));
         let limit = Some(typed.per_customer.trim()).filter(|text| !text.is_empty());
@@ -88,6 +95,7 @@ impl NewBatch {
         let draft = Self {
             // A field that could not be read has its mistake already; 1 passes the checks that follow.
             amount: amount.unwrap_or(Usd(1)),
+            plan,
             count: count.unwrap_or(1),
             expires_at: typed.expires_at,
             note: typed.note.to_owned(),
@@ -128,6 +136,11 @@ pub async fn create_batch(db: &Db, kit: &Kit, secret: &AppSecret, actor: Id, new
     let new = new.checked(now, Mistakes::default()).map_err(GiftCardError::Invalid)?;
     let id = kit.ids.next();
     let mut tx = db.write().await?;
+    if let Some(plan) = new.plan
+        && plans::find(&mut tx, plan).await?.is_none()
+    {
+        return Err(GiftCardError::Invalid(vec![FieldError::new("plan", "gift_cards.error.plan")]));
+    }
     store::insert_batch(&mut tx, id, &new, actor, now).await?;
     let unmade = store::Unmade { id, prefix: new.prefix.clone(), count: new.count, made: 0 };
     let mut codes = make_portion(&mut tx, kit, secret, &unmade).await?;
@@ -222,14 +235,18 @@ mod tests {
 
     #[test]
     fn a_form_is_read_or_refused_with_every_mistake() {
-        let typed = BatchFields { amount: "$25", count: " 10 ", expires_at: NEVER, note: " spring ", prefix: "spring", per_customer: "2", origin: "sold" };
+        let typed =
+            BatchFields { amount: "$25", plan: "", count: " 10 ", expires_at: NEVER, note: " spring ", prefix: "spring", per_customer: "2", origin: "sold" };
         let new = NewBatch::parse(&typed, 5).unwrap();
         assert_eq!((new.amount, new.count, new.note.as_str(), new.prefix.as_str()), (Usd::dollars(25), 10, "spring", "SPRING"));
-        assert_eq!((new.per_customer, new.origin), (Some(2), Origin::Sold));
+        assert_eq!((new.per_customer, new.origin, new.plan), (Some(2), Origin::Sold, None));
+        assert_eq!(NewBatch::parse(&BatchFields { plan: "0000000000007", ..typed }, 5).unwrap().plan, Some(Id(7)));
         let plain = NewBatch::parse(&BatchFields { prefix: "", per_customer: " ", origin: "given", ..typed }, 5).unwrap();
         assert_eq!((plain.prefix.as_str(), plain.per_customer, plain.origin), ("", None, Origin::Given));
-        let wrong = BatchFields { amount: "0", count: "100001", expires_at: 5, note: "two\nlines", prefix: "a b", per_customer: "0", origin: "bought" };
+        let wrong =
+            BatchFields { amount: "0", plan: "gold", count: "100001", expires_at: 5, note: "two\nlines", prefix: "a b", per_customer: "0", origin: "bought" };
         let expected = [
+            ("plan", "gift_cards.error.plan"),
             ("count", "gift_cards.error.count"),
             ("prefix", "gift_cards.error.prefix"),
             ("per_customer", "gift_cards.error.per_customer"),

@@ -12,6 +12,8 @@ pub struct BatchView {
     pub id: Id,
     /// What each card is worth.
     pub amount: Usd,
+    /// The plan that a card begins; none when it gives credit.
+    pub plan: Option<Id>,
     /// How many cards it is to have.
     pub count: i64,
     /// How many were made by now.

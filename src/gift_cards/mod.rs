@@ -7,7 +7,7 @@
 //! Money: a card that was given away is paid by the shop when it is redeemed, one that was sold elsewhere out of the cash that came for it,
 //! and one that was bought here out of what the buyer's order put into [`House::Cards`](crate::ledger::House).
 //!
-//! Locks are taken in the order batch, card, count, wallet.
+//! Locks are taken in the order batch, card, count, and then as plans or the ledger have them.
 //!
 //! Callers: the admin's gift card pages, the customer's (which limit attempts), the orders (bought cards), `app` (the jobs).
 

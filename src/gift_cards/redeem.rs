@@ -5,12 +5,16 @@ use super::{Origin, store};
 use crate::db::{Conn, Db, Tx};
 use crate::kernel::{Id, Kit, NEVER, Usd};
 use crate::ledger::{Books, CreditKind, EVERYTHING, Grant, House, LedgerError};
+use crate::plans::{self, Activation, Renewal, SubscriptionError};
+use jiff::tz::TimeZone;
 
 /// A redeemed card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redeemed {
-    /// What the customer got.
+    /// What it was worth.
     pub amount: Usd,
+    /// The plan that it has begun; none when it gave credit.
+    pub plan: Option<Id>,
 }
 
 /// Why a card was not redeemed.
@@ -46,6 +50,9 @@ pub enum RedeemError {
     /// The ledger refused.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The plan could not be begun.
+    #[error(transparent)]
+    Plan(#[from] SubscriptionError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -77,9 +84,12 @@ pub async fn redeem(db: &Db, kit: &Kit, books: &Books, user: Id, typed: &str) ->
     {
         return Err(RedeemError::LimitReached);
     }
-    credit(&mut tx, books, user, card, code.tail(), &worth, now).await?;
+    match worth.plan {
+        Some(plan) => begin_plan(&mut tx, kit, books, user, card, plan, &worth).await?,
+        None => credit(&mut tx, books, user, card, code.tail(), &worth, now).await?,
+    }
     tx.commit().await?;
-    Ok(Redeemed { amount: worth.amount })
+    Ok(Redeemed { amount: worth.amount, plan: worth.plan })
 }
 
 /// Asked before the transaction, so that nonsense does not keep the writers waiting. A customer who is disabled in between gains
@@ -92,14 +102,28 @@ async fn may_redeem(conn: &mut Conn, user: Id) -> Result<(), RedeemError> {
     }
 }
 
-/// The reference is for statements: the room's name and the letters that the customer can find on the card.
-async fn credit(tx: &mut Tx, books: &Books, user: Id, card: Id, tail: &str, worth: &store::Worth, now: i64) -> Result<(), RedeemError> {
-    books.open_wallet(tx, user).await?;
-    let (kind, from) = match worth.origin {
+/// Whose money a card is: what it gives, and the account that pays for it.
+fn source(origin: Origin) -> (CreditKind, House) {
+    match origin {
         Origin::Given => (CreditKind::Gift, House::Promotion),
         Origin::Sold => (CreditKind::Paid, House::Cash),
         Origin::Bought => (CreditKind::Paid, House::Cards),
-    };
+    }
+}
+
+/// The card stands for the order. Nobody who holds one is told that the plan is sold out or off sale: it was paid for, or promised.
+async fn begin_plan(tx: &mut Tx, kit: &Kit, books: &Books, user: Id, card: Id, plan: Id, worth: &store::Worth) -> Result<(), RedeemError> {
+    let zone = store::time_zone(tx, user).await?.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC);
+    let (_, funding) = source(worth.origin);
+    let gift = Activation { user, plan, order: card, paid: worth.amount, funding, renewal: Renewal::Once, zone: &zone };
+    plans::activate(tx, kit, books, &gift).await?;
+    Ok(())
+}
+
+/// The reference is for statements: the room's name and the letters that the customer can find on the card.
+async fn credit(tx: &mut Tx, books: &Books, user: Id, card: Id, tail: &str, worth: &store::Worth, now: i64) -> Result<(), RedeemError> {
+    books.open_wallet(tx, user).await?;
+    let (kind, from) = source(worth.origin);
     let grant = Grant {
         user,
         kind,

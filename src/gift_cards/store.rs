@@ -6,8 +6,8 @@ use crate::kernel::{Id, Usd};
 use sqlx::{Row, any::AnyRow};
 
 crate::statements! {
-    INSERT_BATCH = "INSERT INTO gift_card_batch (id, amount, count, note, expires_at, created_by, created_at, prefix, per_customer, origin) \
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    INSERT_BATCH = "INSERT INTO gift_card_batch (id, amount, count, note, expires_at, created_by, created_at, prefix, per_customer, origin, plan_id) \
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     INSERT_BOUGHT = "INSERT INTO gift_card_batch (id, amount, count, note, expires_at, created_by, created_at, origin, made) \
                      VALUES ($1, $2, 1, '', 9223372036854775807, $3, $4, 'bought', 1)";
     ONE_MORE = "UPDATE gift_card_batch SET count = count + 1, made = made + 1 WHERE id = $1";
@@ -24,22 +24,23 @@ crate::statements! {
     OVERDUE_SEALED = "SELECT id FROM gift_card_batch WHERE sealed_until <= $1 ORDER BY id LIMIT 100";
     CLAIM_SHOW = "UPDATE gift_card_batch SET shown_at = $2 WHERE id = $1 AND shown_at IS NULL AND sealed_until > $2 AND count <= $3 RETURNING downloaded_at";
     CLAIM_DOWNLOAD = "UPDATE gift_card_batch SET downloaded_at = $2 WHERE id = $1 AND downloaded_at IS NULL AND sealed_until > $2 RETURNING shown_at, count";
+    TIME_ZONE = "SELECT time_zone FROM users WHERE id = $1";
     USER = "SELECT verified_at, disabled_at FROM users WHERE id = $1";
     /// The compare-and-set that makes a card single-use: of many at once, one finds the row still free.
     REDEEM = "UPDATE gift_card SET redeemed_by = $2, redeemed_at = $3 WHERE hash = $1 AND redeemed_by IS NULL AND voided_at IS NULL RETURNING id, batch_id";
-    WORTH = "SELECT amount, expires_at, per_customer, origin FROM gift_card_batch WHERE id = $1";
+    WORTH = "SELECT amount, expires_at, per_customer, origin, plan_id FROM gift_card_batch WHERE id = $1";
     /// The customer's row is locked until the transaction ends: of many cards at once, as many as the limit allows find it low enough.
     COUNT_ONE = "INSERT INTO gift_card_count (batch_id, user_id, n) VALUES ($1, $2, 1) \
                  ON CONFLICT (batch_id, user_id) DO UPDATE SET n = gift_card_count.n + 1 WHERE gift_card_count.n < $3";
     STATE = "SELECT redeemed_by, voided_at FROM gift_card WHERE hash = $1";
     VOID_CARD = "UPDATE gift_card SET voided_at = $2 WHERE id = $1 AND redeemed_by IS NULL AND voided_at IS NULL";
     VOID_BATCH = "UPDATE gift_card SET voided_at = $2 WHERE batch_id = $1 AND redeemed_by IS NULL AND voided_at IS NULL";
-    BATCHES = "SELECT b.id, b.amount, b.count, b.made, b.stopped_at, b.note, b.prefix, b.per_customer, b.origin, b.expires_at, b.created_by, b.created_at, \
+    BATCHES = "SELECT b.id, b.amount, b.count, b.made, b.stopped_at, b.note, b.prefix, b.per_customer, b.origin, b.expires_at, b.created_by, b.created_at, b.plan_id, \
                b.shown_at, b.downloaded_at, b.sealed_until, \
                (SELECT COUNT(*) FROM gift_card c WHERE c.batch_id = b.id AND c.redeemed_by IS NOT NULL) AS redeemed, \
                (SELECT COUNT(*) FROM gift_card c WHERE c.batch_id = b.id AND c.voided_at IS NOT NULL) AS voided \
                FROM gift_card_batch b WHERE b.origin IN ($1, $2) AND b.id < $3 ORDER BY b.id DESC LIMIT $4";
-    BATCH = "SELECT b.id, b.amount, b.count, b.made, b.stopped_at, b.note, b.prefix, b.per_customer, b.origin, b.expires_at, b.created_by, b.created_at, \
+    BATCH = "SELECT b.id, b.amount, b.count, b.made, b.stopped_at, b.note, b.prefix, b.per_customer, b.origin, b.expires_at, b.created_by, b.created_at, b.plan_id, \
              b.shown_at, b.downloaded_at, b.sealed_until, \
              (SELECT COUNT(*) FROM gift_card c WHERE c.batch_id = b.id AND c.redeemed_by IS NOT NULL) AS redeemed, \
              (SELECT COUNT(*) FROM gift_card c WHERE c.batch_id = b.id AND c.voided_at IS NOT NULL) AS voided \
@@ -66,7 +67,7 @@ pub const BULK: &[&Bulk] = &[&INSERT_CARDS];
 
 pub(super) async fn insert_batch(conn: &mut Conn, id: Id, new: &NewBatch, by: Id, at: i64) -> Result<(), sqlx::Error> {
     let query = sqlx::query(INSERT_BATCH).bind(id.0).bind(new.amount.0).bind(new.count).bind(&new.note).bind(new.expires_at);
-    query.bind(by.0).bind(at).bind(&new.prefix).bind(new.per_customer).bind(new.origin.word()).execute(conn).await?;
+    query.bind(by.0).bind(at).bind(&new.prefix).bind(new.per_customer).bind(new.origin.word()).bind(new.plan.map(|id| id.0)).execute(conn).await?;
     Ok(())
 }
 
@@ -170,6 +171,11 @@ pub(super) async fn user(conn: &mut Conn, user: Id) -> Result<Option<(Option<i64
     sqlx::query_as::<sqlx::Any, _>(USER).bind(user.0).fetch_optional(conn).await
 }
 
+/// The time zone that the user has chosen.
+pub(super) async fn time_zone(conn: &mut Conn, user: Id) -> Result<Option<String>, sqlx::Error> {
+    Ok(sqlx::query_scalar::<sqlx::Any, Option<String>>(TIME_ZONE).bind(user.0).fetch_optional(conn).await?.flatten())
+}
+
 /// Marks a free card as the user's: the card and its batch, or none when the card is not free or does not exist.
 pub(super) async fn redeem(conn: &mut Conn, hash: &str, user: Id, at: i64) -> Result<Option<(Id, Id)>, sqlx::Error> {
     let row = sqlx::query_as::<sqlx::Any, (i64, i64)>(REDEEM).bind(hash).bind(user.0).bind(at).fetch_optional(conn).await?;
@@ -182,12 +188,13 @@ pub(super) struct Worth {
     pub expires_at: i64,
     pub per_customer: Option<i64>,
     pub origin: Origin,
+    pub plan: Option<Id>,
 }
 
 pub(super) async fn worth(conn: &mut Conn, batch: Id) -> Result<Worth, sqlx::Error> {
-    let row = sqlx::query_as::<sqlx::Any, (i64, i64, Option<i64>, String)>(WORTH).bind(batch.0).fetch_one(conn).await?;
-    let (amount, expires_at, per_customer, word) = row;
-    Ok(Worth { amount: Usd(amount), expires_at, per_customer, origin: origin(&word)? })
+    let row = sqlx::query_as::<sqlx::Any, (i64, i64, Option<i64>, String, Option<i64>)>(WORTH).bind(batch.0).fetch_one(conn).await?;
+    let (amount, expires_at, per_customer, word, plan) = row;
+    Ok(Worth { amount: Usd(amount), expires_at, per_customer, origin: origin(&word)?, plan: plan.map(Id) })
 }
 
 /// Counts one more card of a batch for a customer; false when that would be more than `limit`.
@@ -219,6 +226,7 @@ fn batch_view(row: AnyRow) -> Result<BatchView, sqlx::Error> {
     Ok(BatchView {
         id: Id(number("id")?),
         amount: Usd(number("amount")?),
+        plan: maybe("plan_id")?.map(Id),
         count: number("count")?,
         made,
         stopped_at: maybe("stopped_at")?,

@@ -6,6 +6,7 @@ use farebox::gift_cards::{self, CardFilter, Created, GiftCardError, NewBatch, Or
 use farebox::kernel::secrets::{AppSecret, Secret};
 use farebox::kernel::{Id, Kit, NEVER, Usd, clock::DAY_MS};
 use farebox::ledger::{Books, CreditKind, House, audit};
+use farebox::plans;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -104,7 +105,7 @@ async fn a_card_credits_once_and_says_so_kindly() {
     let created = shop.batch(2, NEVER).await;
     let codes = texts(&created);
     let typed = format!(" {} ", codes[0].to_lowercase().replace('-', " "));
-    assert_eq!(shop.redeem(ann, &typed).await.unwrap(), Redeemed { amount: Usd::dollars(5) });
+    assert_eq!(shop.redeem(ann, &typed).await.unwrap(), Redeemed { amount: Usd::dollars(5), plan: None });
     assert!(matches!(shop.redeem(ann, &codes[0]).await, Err(RedeemError::AlreadyRedeemedByYou)));
     assert!(matches!(shop.redeem(bob, &codes[0]).await, Err(RedeemError::AlreadyRedeemed)));
     assert_eq!((shop.available(ann).await, shop.available(bob).await), (Usd::dollars(5), Usd::ZERO));
@@ -363,6 +364,28 @@ async fn whose_money_a_card_is_depends_on_where_it_comes_from() {
     let mut kinds: Vec<_> = balance.credits.iter().map(|credit| (credit.bucket.kind, credit.bucket.posted)).collect();
     kinds.sort_by_key(|(_, amount)| *amount);
     assert_eq!(kinds, [(CreditKind::Gift, Usd::dollars(5)), (CreditKind::Paid, Usd::dollars(20))]);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_card_for_a_plan_begins_it_once_and_its_worth_comes_from_where_the_card_does() {
+    let shop = Shop::open().await;
+    let ann = shop.customer().await;
+    let plan = plans::save(&shop.test.db, &shop.kit, ADMIN, None, &crate::plans::draft(&[("name", "Gold"), ("allowance", "8")])).await.unwrap();
+    for (origin, house) in [(Origin::Given, House::Promotion), (Origin::Sold, House::Cash)] {
+        let before = shop.house(house).await;
+        let created = shop.make(NewBatch { plan: Some(plan), origin, ..NewBatch::of(Usd::dollars(10), 1) }).await.unwrap();
+        let outcomes = shop.race(&[ann; 50], &texts(&created)).await;
+        let won: Vec<_> = outcomes.iter().flatten().collect();
+        assert_eq!(won, [&Redeemed { amount: Usd::dollars(10), plan: Some(plan) }]);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(RedeemError::AlreadyRedeemedByYou))), "{outcomes:?}");
+        assert_eq!(shop.house(house).await - before, 10_000_000_000);
+        assert_eq!(gift_cards::batch(&mut shop.test.db.read().await.unwrap(), created.batch_id).await.unwrap().unwrap().plan, Some(plan));
+    }
+    let mine = plans::of_user(&mut shop.test.db.read().await.unwrap(), ann, None, 10).await.unwrap();
+    assert_eq!(mine.iter().map(|one| one.terms.len()).sum::<usize>(), 2, "a term for each card: {mine:?}");
+    let unknown = shop.make(NewBatch { plan: Some(Id(404)), ..NewBatch::of(Usd::dollars(10), 1) }).await;
+    assert!(matches!(unknown, Err(GiftCardError::Invalid(mistakes)) if mistakes[0].field == "plan"));
     shop.close().await;
 }
 

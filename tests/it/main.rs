@@ -19,6 +19,7 @@ mod nodes;
 mod payments;
 mod plans;
 mod process;
+mod referrals;
 mod relay;
 mod revision;
 mod schema;

@@ -1,7 +1,7 @@
 //! `/account`: what there is, what was spent, how to go on; and the redeem box.
 
 use super::views::Dashboard;
-use crate::gift_cards::{self, RedeemError};
+use crate::gift_cards::{self, RedeemError, Redeemed};
 use crate::limits::Guess;
 use crate::web::error::{Answer, Problem};
 use crate::web::format::{day_start, month_start};
@@ -10,7 +10,7 @@ use crate::web::public::home::{EXAMPLE_KEY, example_model};
 use crate::web::snippets::quick_start;
 use crate::web::who::Customer;
 use crate::web::{Form, Site, flash};
-use crate::{keys, usage};
+use crate::{keys, plans, usage};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
@@ -65,7 +65,11 @@ pub(super) async fn try_code(site: &Site, customer: &Customer, typed: &str) -> R
         }
     }
     match outcome {
-        Ok(redeemed) => Ok(Ok(customer.page.with("redeem.done", "amount", redeemed.amount.display()))),
+        Ok(Redeemed { amount, plan: None }) => Ok(Ok(customer.page.with("redeem.done", "amount", amount.display()))),
+        Ok(Redeemed { plan: Some(plan), .. }) => {
+            let plan = plans::find(&mut *site.db.read().await?, plan).await?;
+            Ok(Ok(customer.page.with("redeem.done_plan", "name", plan.map(|plan| plan.terms.name).unwrap_or_default())))
+        }
         Err(error) => words(error).map(Err),
     }
 }
@@ -82,6 +86,7 @@ fn words(error: RedeemError) -> Result<&'static str, Problem> {
         RedeemError::NotVerified => "redeem.not_verified",
         RedeemError::UserDisabled => "log_in.disabled",
         RedeemError::Ledger(error) => return Err(error.into()),
+        RedeemError::Plan(error) => return Err(error.into()),
         RedeemError::Database(error) => return Err(error.into()),
     })
 }

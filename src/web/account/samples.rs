@@ -1,6 +1,8 @@
 //! Sample contexts for the customer's templates.
 
 use super::views::*;
+use crate::gift_cards::RedeemedCard;
+use crate::gift_cards::sale::{SaleState, SaleView};
 use crate::i18n::Lang;
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Money, NEVER, Usd};
@@ -8,6 +10,7 @@ use crate::keys::{KeyFields, KeyOptions, KeyView};
 use crate::ledger::store::CreditRow;
 use crate::ledger::{Balance, Bucket, CreditKind, EVERYTHING};
 use crate::payments::{Method, Order, State as OrderState, What};
+use crate::referrals::{Link, Referral, Rules, State};
 use crate::settings::{Tier, TopUpTerms};
 use crate::usage::{Parts, RequestView};
 use crate::web::snippets::quick_start;
@@ -181,5 +184,62 @@ fn every_page_renders_in_both_languages() {
         check_page(&EditKey { page: page("/account/keys/7"), key, form }.render().unwrap());
         let question = Question { title: "T?".into(), loss: "L".into(), action: "/x".into(), yes: "Y".into(), back: "/b".into() };
         check_page(&Ask { page: Page { visitor: None, ..page("/account/keys/1/delete") }, question }.render().unwrap());
+    }
+}
+
+#[test]
+fn gift_cards_and_referrals_render_in_both_languages() {
+    let sale = SaleView { order: Id(4), amount: Usd::dollars(25), to: "bob<b@example.org".into(), deliver_at: 1, state: SaleState::Waiting };
+    let states = [SaleState::Waiting, SaleState::Sent, SaleState::Redeemed, SaleState::Recalled];
+    let bought: Vec<SaleView> = states.into_iter().map(|state| SaleView { state, ..sale.clone() }).collect();
+    let redeemed = vec![RedeemedCard { id: Id(5), tail: "WXYZ".into(), amount: Usd::dollars(5), at: 1 }];
+    let one = Referral {
+        user: Id(9),
+        email: "bob@example.org".into(),
+        referrer: Id(8),
+        referrer_email: "ann@example.com".into(),
+        state: State::Held,
+        same_source: true,
+        joined_at: 1,
+        order: Some(Id(4)),
+        due_at: Some(2),
+        reward: Usd::dollars(5),
+        welcome: Usd::dollars(3),
+        rewarded: false,
+    };
+    let brought: Vec<Referral> = State::ALL.into_iter().map(|state| Referral { state, due_at: None, ..one.clone() }).chain([one.clone()]).collect();
+    for lang in Lang::ALL {
+        let page = |here: &str| sample_page(lang, here);
+        let mut form = Form::empty(lang).fill("letter_lang", "zh").fill("time_zone", "Asia/\"Shanghai").fill("message", "Hi");
+        form.refuse("to", "field.email");
+        form.refuse("code", "redeem.limit");
+        let (older_bought, older_redeemed) = (Some("/account/gift-cards?bought=1".to_owned()), Some("/account/gift-cards?at=1&card=2".to_owned()));
+        let full = GiftCards { page: page("/account/gift-cards"), bought: bought.clone(), older_bought, redeemed: redeemed.clone(), older_redeemed, form };
+        let html = full.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("name=\"what\" value=\"gift_card\"") && html.contains("bob&#60;b@") && html.contains("Asia/&#34;Shanghai"), "{html}");
+        assert_eq!(html.matches("/send\"").count(), 2, "what is redeemed or refunded is not sent again");
+        let empty = GiftCards { bought: vec![], older_bought: None, redeemed: vec![], older_redeemed: None, form: Form::empty(lang), ..full };
+        check_page(&empty.render().unwrap());
+        let mut form = Form::empty(lang).fill("to", "x");
+        form.refuse("to", "field.email");
+        check_page(&SendCard { page: page("/account/gift-cards/4/send"), sale: sale.clone(), form }.render().unwrap());
+        let rules = Rules { enabled: true, ..Rules::default() };
+        let link = Some(Link { code: "abcdefghjk".into(), rewarded: 2 });
+        let full = Referrals { page: page("/account/referrals"), rules, link, brought: brought.clone(), older: Some(Id(3)) };
+        let html = full.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("https://shop.example/r/abcdefghjk") && html.contains("b…@example.org") && !html.contains("bob@example.org"), "{html}");
+        let mut verified = page("/account/referrals");
+        verified.visitor.as_mut().unwrap().verified = true;
+        let html = Referrals { page: verified, link: None, brought: vec![], older: None, ..full }.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("action=\"/account/referrals\""));
+        for enabled in [true, false] {
+            let rules = Rules { enabled, ..rules };
+            let html = Referrals { page: page("/account/referrals"), rules, link: None, brought: vec![], older: None }.render().unwrap();
+            check_page(&html);
+            assert!(!html.contains("action=\"/account/referrals\""), "no link before the address is confirmed, nor when nothing is given");
+        }
     }
 }

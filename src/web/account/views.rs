@@ -85,6 +85,13 @@ pub struct Referrals {
     pub older: Option<Id>,
 }
 
+impl Referrals {
+    /// What a customer hands on.
+    pub fn url(&self, link: &Link) -> String {
+        format!("{}/r/{}", self.page.base_url, link.code)
+    }
+}
+
 /// `/account/requests`
 #[derive(Template)]
 #[template(path = "account/requests.html")]

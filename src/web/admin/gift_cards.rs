@@ -4,6 +4,7 @@ use super::views::{Ask, Batch, Codes, FoundCards, GiftCards};
 use crate::gift_cards::{self, BatchFields, BatchView, CardFilter, CardView, Created, GiftCardError, NewBatch, Origin};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{FieldError, Id};
+use crate::plans;
 use crate::web::error::{Answer, Problem};
 use crate::web::page::{lifetime_end, render, render_as};
 use crate::web::ui::Question;
@@ -15,6 +16,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 const BATCHES: i64 = 25;
 const CARDS: i64 = 100;
+/// How many plans the form offers.
+const PLANS: i64 = 200;
 
 /// Which page of the batches.
 #[derive(serde::Deserialize)]
@@ -50,7 +53,17 @@ async fn page(site: &Site, page: Page, which: Batches, form: Form) -> Result<Gif
         None => format!("/admin/gift-cards?before={}", batch.id),
     });
     let filter = Form::empty(page.lang).fill("from", origin.map_or("", Origin::word));
-    Ok(GiftCards { page, batches, older, form, filter })
+    let plans = plan_choices(site, &page).await?;
+    Ok(GiftCards { page, batches, older, form, filter, plans })
+}
+
+/// What a card may give: credit, or one of the plans.
+async fn plan_choices(site: &Site, page: &Page) -> Result<Vec<(String, String)>, Problem> {
+    let plans = plans::list(&mut *site.db.read().await?, None, None, PLANS).await?;
+    let credit = (String::new(), page.t("gift_card.plan_none").into_owned());
+    Ok(std::iter::once(credit)
+        .chain(plans.into_iter().map(|plan| (plan.id.to_string(), format!("{} · {}", plan.terms.name, plan.terms.price().display()))))
+        .collect())
 }
 
 /// `GET /admin/gift-cards`
@@ -81,6 +94,7 @@ async fn make(site: &Site, actor: Id, form: &Form) -> Result<Created, GiftCardEr
     let expires_at = lifetime_end(form.text("expires_at"), now).ok_or_else(|| GiftCardError::Invalid(vec![FieldError::new("expires_at", "field.required")]))?;
     let typed = BatchFields {
         amount: form.text("amount"),
+        plan: form.text("plan"),
         count: form.text("count"),
         expires_at,
         note: form.text("note"),
@@ -119,7 +133,11 @@ pub async fn show(State(site): State<Site>, Admin(Customer { page, .. }): Admin,
     cards.truncate(CARDS as usize);
     let further = cards.last().filter(|_| more).map(|card| format!("/admin/gift-cards/{id}?state={}&after={}", filter.word(), card.id));
     let form = Form::empty(page.lang).fill("state", filter.word());
-    Ok(render(&Batch { page, batch, cards, further, form, now: site.now() }))
+    let plan = match batch.plan {
+        Some(plan) => plans::find(&mut *site.db.read().await?, plan).await?.map(|plan| plan.terms.name),
+        None => None,
+    };
+    Ok(render(&Batch { page, batch, cards, further, form, plan, now: site.now() }))
 }
 
 /// `POST /admin/gift-cards/{batch}/codes`: shows the codes, to one who asks.

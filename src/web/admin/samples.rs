@@ -13,10 +13,11 @@ use crate::kernel::{Currency, Id, Money, NEVER, Price, PriceFactor, Usd};
 use crate::keys::Allowance;
 use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
-use crate::limits::Rules;
+use crate::limits::Rules as Rates;
 use crate::payments::provider::DisputeState;
 use crate::payments::store::{DisputeRow, EventView, RefundRow};
 use crate::payments::{History, State as OrderState};
+use crate::referrals::{self, Referral, Rules};
 use crate::usage::{Decision, Listed, RequestRow};
 use crate::web::Form;
 use crate::web::account::samples::order;
@@ -75,6 +76,7 @@ fn batch() -> BatchView {
     BatchView {
         id: Id(3),
         amount: Usd::dollars(10),
+        plan: Some(Id(6)),
         count: 3,
         made: 3,
         stopped_at: None,
@@ -160,14 +162,24 @@ fn gift_cards_render_in_both_languages() {
         let form = Form::empty(lang);
         let older = Some("/admin/gift-cards?before=1".to_owned());
         let filter = Form::empty(lang).fill("from", "bought");
-        let html = GiftCards { page: page(), batches: vec![batch()], older, form: form.clone(), filter: filter.clone() }.render().unwrap();
+        let plans = vec![(String::new(), "Credit".to_owned()), (Id(6).to_string(), "Gold <1>".to_owned())];
+        let html =
+            GiftCards { page: page(), batches: vec![batch()], older, form: form.clone(), filter: filter.clone(), plans: plans.clone() }.render().unwrap();
         check_page(&html);
         assert!(html.contains("Fair &#38; co") && html.contains("$10.00"));
-        check_page(&GiftCards { page: page(), batches: vec![], older: None, form: form.clone(), filter }.render().unwrap());
+        check_page(&GiftCards { page: page(), batches: vec![], older: None, form: form.clone(), filter, plans: vec![] }.render().unwrap());
         let codes = Codes { page: page(), batch: Id(3), codes: vec![Secret::new("ABCD-EFGH".into())] }.render().unwrap();
         check_page(&codes);
         assert!(codes.contains("ABCD-EFGH"));
-        let whole = Batch { page: page(), batch: batch(), cards: cards(), further: Some("/admin/gift-cards/3?after=4".into()), form: form.clone(), now: 10 };
+        let whole = Batch {
+            page: page(),
+            batch: batch(),
+            cards: cards(),
+            further: Some("/admin/gift-cards/3?after=4".into()),
+            form: form.clone(),
+            plan: Some("Gold <1>".into()),
+            now: 10,
+        };
         let html = whole.render().unwrap();
         check_page(&html);
         assert!(html.contains("/codes.csv\"") && html.contains("/codes\"") && !html.contains("hx-trigger"), "{html}");
@@ -177,7 +189,7 @@ fn gift_cards_render_in_both_languages() {
         check_page(&html);
         assert!(html.contains("45,500") && html.contains("hx-trigger") && !html.contains("/codes"), "{html}");
         let over = BatchView { expires_at: 5, left: 0, note: String::new(), stopped_at: Some(1), origin: Origin::Bought, ..making };
-        let html = Batch { page: page(), batch: over, cards: cards(), further: None, form: form.clone(), now: 10 }.render().unwrap();
+        let html = Batch { page: page(), batch: over, cards: cards(), further: None, form: form.clone(), plan: None, now: 10 }.render().unwrap();
         check_page(&html);
         assert!(!html.contains("hx-trigger"));
         let older = Some("/admin/gift-cards/find?q=WXYZ&before=1".to_owned());
@@ -220,6 +232,39 @@ fn coupons_render_in_both_languages() {
         let mut form = form;
         form.refuse("code", "coupons.error.code_taken");
         check_page(&Coupon { page: page(), coupon: None, uses: vec![], older: None, form }.render().unwrap());
+    }
+}
+
+#[test]
+fn referrals_render_in_both_languages() {
+    let one = Referral {
+        user: Id(9),
+        email: "bob<b@example.org".into(),
+        referrer: Id(8),
+        referrer_email: "ann@example.com".into(),
+        state: referrals::State::Held,
+        same_source: true,
+        joined_at: 1,
+        order: Some(Id(4)),
+        due_at: Some(2),
+        reward: Usd::dollars(5),
+        welcome: Usd::dollars(3),
+        rewarded: false,
+    };
+    let all: Vec<Referral> =
+        referrals::State::ALL.into_iter().map(|state| Referral { state, rewarded: true, due_at: None, ..one.clone() }).chain([one.clone()]).collect();
+    for lang in Lang::ALL {
+        let page = || sample_page(lang, "/admin/referrals");
+        let mut form = Rules::default().fields().into_iter().fold(Form::empty(lang), |form, (name, value)| form.fill(name, value));
+        form.refuse("cap", "referral.error_cap");
+        let filter = Form::empty(lang).fill("state", "held").fill("same", "on");
+        let older = Some("/admin/referrals?before=1".to_owned());
+        let html = Referrals { page: page(), all: all.clone(), older, form: form.clone(), filter: filter.clone(), owner: true }.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("bob&#60;b@") && html.contains("$5.00 / $3.00"), "{html}");
+        let html = Referrals { page: page(), all: vec![], older: None, form, filter, owner: false }.render().unwrap();
+        check_page(&html);
+        assert!(!html.contains("action=\"/admin/referrals\" class=\"stack\""), "only the owner sets what is given");
     }
 }
 
@@ -350,7 +395,7 @@ fn people_render_in_both_languages() {
             form,
             once: Id(5),
             may_disable: true,
-            defaults: Allowance { rules: Rules { rpm: NonZeroU64::new(77), ..Rules::default() }, ..Allowance::default() },
+            defaults: Allowance { rules: Rates { rpm: NonZeroU64::new(77), ..Rates::default() }, ..Allowance::default() },
             access_ends: NEVER,
         };
         let html = person.render().unwrap();

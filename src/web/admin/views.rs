@@ -205,6 +205,8 @@ pub struct GiftCards {
     pub form: Form,
     /// Which batches are shown.
     pub filter: Form,
+    /// What a card may give, by the value of its choice.
+    pub plans: Vec<(String, String)>,
 }
 
 /// `/admin/gift-cards/find`
@@ -249,6 +251,8 @@ pub struct Batch {
     pub further: Option<String>,
     /// Which cards are shown.
     pub form: Form,
+    /// What the plan is called that a card begins.
+    pub plan: Option<String>,
     /// What counts as expired.
     pub now: i64,
 }
