@@ -6,6 +6,7 @@ use crate::db::{Conn, Db, Tx};
 use crate::kernel::{Id, Kit, NEVER, Usd};
 use crate::ledger::{Books, CreditKind, EVERYTHING, Grant, House, LedgerError};
 use crate::plans::{self, Activation, Renewal, SubscriptionError};
+use crate::settings::{self, Name};
 use jiff::tz::TimeZone;
 
 /// A redeemed card.
@@ -113,7 +114,7 @@ fn source(origin: Origin) -> (CreditKind, House) {
 
 /// The card stands for the order. Nobody who holds one is told that the plan is sold out or off sale: it was paid for, or promised.
 async fn begin_plan(tx: &mut Tx, kit: &Kit, books: &Books, user: Id, card: Id, plan: Id, worth: &store::Worth) -> Result<(), RedeemError> {
-    let zone = store::time_zone(tx, user).await?.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC);
+    let zone = settings::get(tx, Name::TimeZone).await?.and_then(|name| settings::time_zone(&name).ok()).unwrap_or(TimeZone::UTC);
     let (_, funding) = source(worth.origin);
     let gift = Activation { user, plan, order: card, paid: worth.amount, funding, renewal: Renewal::Once, zone: &zone };
     plans::activate(tx, kit, books, &gift).await?;

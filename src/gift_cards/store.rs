@@ -24,7 +24,6 @@ crate::statements! {
     OVERDUE_SEALED = "SELECT id FROM gift_card_batch WHERE sealed_until <= $1 ORDER BY id LIMIT 100";
     CLAIM_SHOW = "UPDATE gift_card_batch SET shown_at = $2 WHERE id = $1 AND shown_at IS NULL AND sealed_until > $2 AND count <= $3 RETURNING downloaded_at";
     CLAIM_DOWNLOAD = "UPDATE gift_card_batch SET downloaded_at = $2 WHERE id = $1 AND downloaded_at IS NULL AND sealed_until > $2 RETURNING shown_at, count";
-    TIME_ZONE = "SELECT time_zone FROM users WHERE id = $1";
     USER = "SELECT verified_at, disabled_at FROM users WHERE id = $1";
     /// The compare-and-set that makes a card single-use: of many at once, one finds the row still free.
     REDEEM = "UPDATE gift_card SET redeemed_by = $2, redeemed_at = $3 WHERE hash = $1 AND redeemed_by IS NULL AND voided_at IS NULL RETURNING id, batch_id";
@@ -169,11 +168,6 @@ pub(super) async fn insert_cards(conn: &mut Conn, batch: Id, cards: &[NewCard]) 
 /// When the user's address was verified, and when the account was disabled.
 pub(super) async fn user(conn: &mut Conn, user: Id) -> Result<Option<(Option<i64>, Option<i64>)>, sqlx::Error> {
     sqlx::query_as::<sqlx::Any, _>(USER).bind(user.0).fetch_optional(conn).await
-}
-
-/// The time zone that the user has chosen.
-pub(super) async fn time_zone(conn: &mut Conn, user: Id) -> Result<Option<String>, sqlx::Error> {
-    Ok(sqlx::query_scalar::<sqlx::Any, Option<String>>(TIME_ZONE).bind(user.0).fetch_optional(conn).await?.flatten())
 }
 
 /// Marks a free card as the user's: the card and its batch, or none when the card is not free or does not exist.

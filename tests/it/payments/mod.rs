@@ -106,6 +106,7 @@ impl Till {
         self.shop.available(user).await
     }
 
+
     /// Delivers everything that was not delivered, in the order in which it happened.
     pub async fn deliver_all(&self) {
         for message in self.stripe.untaken() {

@@ -1,6 +1,7 @@
 //! The website over HTTP: what a browser test would not notice. The pages themselves are walked through in `tests/browser`.
 
 mod channels;
+mod codes;
 mod doors;
 mod limits;
 mod models;
