@@ -1,5 +1,6 @@
 //! Connecting, reading, writing.
 
+use super::procedure::{nobody_else_wrote, version};
 use super::script::{Around, Scripts, run_each};
 use super::{Answer, Conn, MigrateError, Part};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -81,12 +82,40 @@ enum Open {
 struct ScriptTx {
     conn: PoolConnection<Any>,
     scripts: Arc<Scripts>,
+    turn: Turn,
     open: bool,
+}
+
+/// Somebody's turn at SQLite's one writing connection. What was known of the database then is true as long as [`Db::is_last`] says that nobody had one
+/// since, and [`Db::write_since`] that no other process has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    number: u64,
+    /// What the connection counts when others write.
+    version: i64,
+}
+
+impl Turn {
+    /// Whether nobody wrote between that turn and this one.
+    pub fn follows(&self, before: &Turn) -> bool {
+        (self.number, self.version) == (before.number + 1, before.version)
+    }
 }
 
 impl ScriptTx {
     async fn run(&mut self, around: Around, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
-        self.scripts.run(&mut self.conn, around, parts).await
+        let parts: Vec<&Part<'_>> = parts.iter().collect();
+        self.scripts.run(&mut self.conn, around, &parts).await
+    }
+
+    /// Begins with these statements.
+    async fn begin(&mut self, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
+        let version = version();
+        let all: Vec<&Part<'_>> = std::iter::once(&version).chain(parts).collect();
+        let mut answers = self.scripts.run(&mut self.conn, Around::Begin, &all).await?;
+        let version = answers.remove(0);
+        self.turn.version = version.records().next().ok_or(sqlx::Error::RowNotFound)?.number()?;
+        Ok(answers)
     }
 
     /// Takes everything back. Where that fails, dropping it does.
@@ -121,18 +150,18 @@ impl Tx {
     /// # Errors
     /// The database's; then nothing was written.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
-        self.commit_with(&[]).await
+        self.commit_with(&[]).await.map(drop)
     }
 
-    /// As [`Tx::commit`], after these statements.
+    /// As [`Tx::commit`], after these statements. Of a transaction that [`Db::write_with`] began on SQLite it says whose turn that was.
     ///
     /// # Errors
     /// As [`Tx::commit`].
-    pub async fn commit_with(self, parts: &[Part<'_>]) -> Result<(), sqlx::Error> {
+    pub async fn commit_with(self, parts: &[Part<'_>]) -> Result<Option<Turn>, sqlx::Error> {
         match self.0 {
             Open::Driver(mut tx) => {
                 run_each(&mut tx, parts).await?;
-                tx.commit().await
+                tx.commit().await.map(|()| None)
             }
             Open::Script(mut tx) => {
                 let done = tx.run(Around::Commit, parts).await;
@@ -140,7 +169,7 @@ impl Tx {
                     Ok(_) => tx.open = false,
                     Err(_) => tx.rollback().await,
                 }
-                done.map(drop)
+                done.map(|_| Some(tx.turn))
             }
         }
     }
@@ -219,9 +248,14 @@ impl Db {
             knock(&options).await.map_err(unreachable)?;
         }
         let writers = if engine == Engine::Sqlite { 1 } else { POSTGRES_WRITERS };
-        let write = pool(engine, writers, durability, WRITER_PRAGMAS).connect_with(options.clone()).await.map_err(unreachable)?;
-        let read = pool(engine, READERS, durability, READER_PRAGMAS).connect_lazy_with(options);
-        Ok(Self { engine, read, write, scripts: Arc::default() })
+        let scripts: Arc<Scripts> = Arc::default();
+        let connected = {
+            let scripts = Arc::clone(&scripts);
+            move || scripts.connected()
+        };
+        let write = pool(engine, writers, durability, WRITER_PRAGMAS, connected).connect_with(options.clone()).await.map_err(unreachable)?;
+        let read = pool(engine, READERS, durability, READER_PRAGMAS, || ()).connect_lazy_with(options);
+        Ok(Self { engine, read, write, scripts })
     }
 
     /// Connects to a database that is there already: who only wants to look must not leave an empty one behind.
@@ -254,7 +288,9 @@ impl Db {
     /// As [`Db::read`].
     pub async fn write(&self) -> Result<Tx, sqlx::Error> {
         let begin = if self.engine == Engine::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        self.write.begin_with(begin).await.map(Open::Driver).map(Tx)
+        let tx = self.write.begin_with(begin).await?;
+        self.scripts.take_turn();
+        Ok(Tx(Open::Driver(tx)))
     }
 
     /// A transaction to write in that begins with these statements, and what they came to.
@@ -267,14 +303,42 @@ impl Db {
             let answers = run_each(&mut tx, parts).await?;
             return Ok((tx, answers));
         }
-        let mut tx = ScriptTx { conn: self.write.acquire().await?, scripts: Arc::clone(&self.scripts), open: true };
-        match tx.run(Around::Begin, parts).await {
+        let conn = self.write.acquire().await?;
+        let turn = Turn { number: self.scripts.take_turn(), version: 0 };
+        let mut tx = ScriptTx { conn, scripts: Arc::clone(&self.scripts), turn, open: true };
+        match tx.begin(parts).await {
             Ok(answers) => Ok((Tx(Open::Script(tx)), answers)),
             Err(error) => {
                 tx.rollback().await;
                 Err(error)
             }
         }
+    }
+
+    /// Whether nobody in this process had a turn at writing since that one.
+    pub fn is_last(&self, turn: &Turn) -> bool {
+        self.scripts.last_turn() == turn.number
+    }
+
+    /// Writes all of these statements, in a transaction of their own, in one visit to SQLite, or nothing: as long as nobody has written since that turn.
+    /// Says whose turn this was; `None` when somebody in this process had one in between, or when there is more to write than goes at once.
+    ///
+    /// # Errors
+    /// As [`Db::write_with`]; and when another process has written since, or [`changed`](super::changed) was not as said.
+    pub async fn write_since(&self, turn: &Turn, parts: &[Part<'_>]) -> Result<Option<Turn>, sqlx::Error> {
+        if !self.is_last(turn) {
+            return Ok(None);
+        }
+        let mut conn = self.write.acquire().await?;
+        // Only now, with the connection, is there nobody who could take a turn in between.
+        let before = turn;
+        let turn = Turn { number: self.scripts.take_turn(), version: before.version };
+        if !turn.follows(before) {
+            return Ok(None);
+        }
+        let guard = nobody_else_wrote(&turn.version);
+        let all: Vec<&Part<'_>> = std::iter::once(&guard).chain(parts).collect();
+        Ok(self.scripts.run_whole(&mut conn, &all).await?.then_some(turn))
     }
 
     /// A transaction that reads one snapshot of everything, for the audit. Dropped when done.
@@ -288,7 +352,9 @@ impl Db {
 
     /// A writer's connection outside a transaction, for migrations.
     pub(super) async fn exclusive(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
-        self.write.acquire().await
+        let conn = self.write.acquire().await?;
+        self.scripts.take_turn();
+        Ok(conn)
     }
 
     /// Copies what is committed from SQLite's log into its file, beside the writer, which has then little left to copy itself when the log is
@@ -324,8 +390,10 @@ async fn knock(options: &AnyConnectOptions) -> Result<(), sqlx::Error> {
     tokio::time::timeout(KNOCK_TIMEOUT, AnyConnection::connect_with(options)).await.map_err(|_| late())??.close().await
 }
 
-fn pool(engine: Engine, size: u32, durability: Durability, cache: &'static str) -> AnyPoolOptions {
+/// `connected` hears of each new connection, before anybody has it.
+fn pool(engine: Engine, size: u32, durability: Durability, cache: &'static str, connected: impl Fn() + Send + Sync + 'static) -> AnyPoolOptions {
     AnyPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(engine == Engine::Postgres).after_connect(move |conn, _| {
+        connected();
         Box::pin(async move {
             if engine == Engine::Sqlite {
                 conn.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;").await?;

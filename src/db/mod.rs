@@ -9,12 +9,14 @@ mod bulk;
 mod connect;
 mod migrate;
 pub mod node;
+mod procedure;
 pub mod revision;
 mod script;
 
 pub use bulk::Bulk;
-pub use connect::{ConnectError, Db, Durability, Engine, Tx, make_private_folder, sqlite_path};
+pub use connect::{ConnectError, Db, Durability, Engine, Turn, Tx, make_private_folder, sqlite_path};
 pub use migrate::{MigrateError, migrate, migrate_to};
+pub use procedure::changed;
 pub use script::{Answer, Part, Record, Values};
 
 /// A connection of either engine.

@@ -2,17 +2,19 @@
 //!
 //! SQLite runs in a thread of its own, and going there and back costs more than most statements: one text with all of them, and with
 //! the transaction's begin or end, goes there once. The text is the same for every number of rows up to the next of a few sizes, so that it
-//! is prepared once: what is left over is filled with nulls, which no statement may act on. And each row that comes back would wake whoever waits for
-//! it, so what is read comes as one row. PostgreSQL takes one statement at a time
+//! is prepared once: what is left over is filled with nulls, which no statement may act on. And each result that comes back wakes whoever waits for
+//! it, so what is read comes as one row, and what is written last is one statement ([`super::procedure`]). PostgreSQL takes one statement at a time
 //! and gets them one after the other, each with exactly its rows.
 
 use super::bulk::{Bulk, SCRIPT_MOST, script_size};
+use super::procedure::{Key, Procedures, key};
 use super::{Conn, Engine};
 use futures_util::TryStreamExt;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Any, Arguments, AssertSqlSafe, Either, Encode, Executor, Row, SqlSafeStr, Type};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The values of a statement, in the order of its placeholders.
@@ -145,22 +147,42 @@ pub(super) enum Around {
 }
 
 /// The texts that were made so far, by what stands around the statements, which they are, and for how many rows each.
-type Texts = HashMap<(Around, Vec<(usize, usize)>), Arc<str>>;
+type Texts = HashMap<(Around, Key), Arc<str>>;
 
 /// The parts of each statement: those that read records, one after the other, are one.
 fn statements<'a>(parts: &'a [(&'static Bulk, usize)]) -> impl Iterator<Item = &'a [(&'static Bulk, usize)]> {
     parts.chunk_by(|(a, _), (b, _)| a.reads() && b.reads())
 }
 
-/// The texts for SQLite.
+/// What is known of SQLite's writing connection.
 #[derive(Debug, Default)]
-pub(super) struct Scripts(Mutex<Texts>);
+pub(super) struct Scripts {
+    texts: Mutex<Texts>,
+    procedures: Procedures,
+    /// How often somebody had it.
+    turns: AtomicU64,
+}
 
 impl Scripts {
+    /// The connection is a new one.
+    pub(super) fn connected(&self) {
+        self.procedures.forget_all();
+        self.take_turn();
+    }
+
+    /// Whoever has the connection says so before writing with it. Returns the number of the turn, one more than that of the one before.
+    pub(super) fn take_turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The number of the last turn.
+    pub(super) fn last_turn(&self) -> u64 {
+        self.turns.load(Ordering::SeqCst)
+    }
+
     fn text(&self, around: Around, parts: &[(&'static Bulk, usize)]) -> Arc<str> {
-        let key = (around, parts.iter().map(|(bulk, size)| (std::ptr::from_ref(*bulk).addr(), *size)).collect());
-        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = texts.entry(key).or_insert_with(|| {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = texts.entry((around, key(parts))).or_insert_with(|| {
             let mut all: Vec<String> = Vec::with_capacity(parts.len() + 1);
             for statement in statements(parts) {
                 let texts: Vec<_> = statement.iter().map(|(bulk, size)| bulk.script_text(*size)).collect();
@@ -177,48 +199,56 @@ impl Scripts {
     }
 
     /// Sends the parts, which are not empty, to SQLite: in one text, unless there are more rows than the largest has.
-    pub(super) async fn run(&self, conn: &mut Conn, around: Around, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
+    pub(super) async fn run(&self, conn: &mut Conn, around: Around, parts: &[&Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
         let mut answers: Vec<Answer> = parts.iter().map(|_| Answer::default()).collect();
         let most = parts.iter().map(|part| part.rows).max().unwrap_or(0);
         let chunks = most.div_ceil(SCRIPT_MOST).max(1);
         for chunk in 0..chunks {
-            let here = match around {
-                Around::Begin if chunk > 0 => Around::Nothing,
-                Around::Commit if chunk + 1 < chunks => Around::Nothing,
-                around => around,
-            };
-            self.run_chunk(conn, here, parts, chunk * SCRIPT_MOST, &mut answers).await?;
+            let sized = Chunk::of(parts, chunk * SCRIPT_MOST);
+            match around {
+                Around::Commit if chunk + 1 == chunks => self.commit(conn, parts, &sized).await?,
+                Around::Begin if chunk == 0 => self.run_chunk(conn, around, parts, &sized, &mut answers).await?,
+                _ => self.run_chunk(conn, Around::Nothing, parts, &sized, &mut answers).await?,
+            }
         }
         Ok(answers)
     }
 
-    async fn run_chunk(&self, conn: &mut Conn, around: Around, parts: &[Part<'_>], from: usize, answers: &mut [Answer]) -> Result<(), sqlx::Error> {
-        let left = |part: &Part<'_>| part.rows.saturating_sub(from).min(SCRIPT_MOST);
-        let most = parts.iter().map(left).max().unwrap_or(0);
-        // Three sizes at most for one number of requests, so that there are few texts.
-        let sizes = [1, script_size(most.div_ceil(4)), script_size(most)];
-        let here: Vec<(usize, usize)> = parts
-            .iter()
-            .enumerate()
-            .filter(|(_, part)| left(part) > 0)
-            .map(|(n, part)| (n, sizes.into_iter().find(|size| left(part) <= *size).unwrap_or(SCRIPT_MOST)))
-            .collect();
-        let texts: Vec<(&'static Bulk, usize)> = here.iter().map(|(n, size)| (parts[*n].bulk, *size)).collect();
+    /// Runs the parts as one statement, which is a transaction of its own outside another. Says whether it could: nothing is written when they are too many.
+    pub(super) async fn run_whole(&self, conn: &mut Conn, parts: &[&Part<'_>]) -> Result<bool, sqlx::Error> {
+        let sized = Chunk::of(parts, 0);
+        if parts.iter().any(|part| part.rows > SCRIPT_MOST) {
+            return Ok(false);
+        }
+        let Some((insert, _)) = self.procedures.of(conn, &sized.texts).await? else { return Ok(false) };
+        finish(conn, insert, sized.values(parts)?, 1).await?;
+        Ok(true)
+    }
+
+    /// Runs what is written last, and commits.
+    async fn commit(&self, conn: &mut Conn, parts: &[&Part<'_>], sized: &Chunk) -> Result<(), sqlx::Error> {
+        let Some((insert, is_new)) = self.procedures.of(conn, &sized.texts).await? else {
+            let mut answers: Vec<Answer> = parts.iter().map(|_| Answer::default()).collect();
+            return self.run_chunk(conn, Around::Commit, parts, sized, &mut answers).await;
+        };
+        let done = finish(conn, format!("{insert};\nCOMMIT").into(), sized.values(parts)?, 2).await;
+        if done.is_err() && is_new {
+            self.procedures.forget(&sized.texts);
+        }
+        done
+    }
+
+    async fn run_chunk(&self, conn: &mut Conn, around: Around, parts: &[&Part<'_>], sized: &Chunk, answers: &mut [Answer]) -> Result<(), sqlx::Error> {
+        let texts = &sized.texts;
         if texts.is_empty() && around == Around::Nothing {
             return Ok(());
         }
-        let mut values = Values::default();
-        values.arguments.reserve(texts.iter().map(|(bulk, size)| bulk.columns() * size).sum(), 0);
-        for (n, size) in &here {
-            parts[*n].bind(from, *size, &mut values);
-        }
-        let sql = AssertSqlSafe(self.text(around, &texts)).into_sql_str();
-        let mut results = conn.fetch_many(sqlx::query_with(sql, values.done()?));
+        let mut results = conn.fetch_many(query(self.text(around, texts), sized.values(parts)?));
         // To which of the parts each statement's results belong: none to BEGIN and COMMIT.
         let mut parts_of: Vec<Range<usize>> = Vec::with_capacity(texts.len() + 1);
         let mut next = 0;
         parts_of.extend((around == Around::Begin).then_some(0..0));
-        for statement in statements(&texts) {
+        for statement in statements(texts) {
             parts_of.push(next..next + statement.len());
             next += statement.len();
         }
@@ -228,23 +258,23 @@ impl Scripts {
         while statement < parts_of.len()
             && let Some(result) = results.try_next().await?
         {
-            let mine = &here[parts_of[statement].clone()];
+            let mine = &sized.parts[parts_of[statement].clone()];
             match result {
                 Either::Left(done) => {
                     statement += 1;
-                    if let [(n, _)] = mine {
+                    if let [n] = mine {
                         answers[*n].affected += done.rows_affected();
                     }
                 }
-                Either::Right(row) if mine.iter().any(|(n, _)| parts[*n].bulk.reads()) => {
-                    for (column, (n, _)) in mine.iter().enumerate() {
+                Either::Right(row) if mine.iter().any(|n| parts[*n].bulk.reads()) => {
+                    for (column, n) in mine.iter().enumerate() {
                         if let Some(lines) = row.try_get::<Option<String>, _>(column)? {
                             answers[*n].add(&lines);
                         }
                     }
                 }
                 Either::Right(row) => {
-                    if let [(n, _)] = mine {
+                    if let [n] = mine {
                         answers[*n].rows.push(row);
                     }
                 }
@@ -252,6 +282,50 @@ impl Scripts {
         }
         Ok(())
     }
+}
+
+/// As many rows of each part as one text has, from a row on.
+struct Chunk {
+    from: usize,
+    /// Which of the parts have any.
+    parts: Vec<usize>,
+    /// The text of each of these, by its size.
+    texts: Vec<(&'static Bulk, usize)>,
+}
+
+impl Chunk {
+    fn of(parts: &[&Part<'_>], from: usize) -> Self {
+        let left = |part: &Part<'_>| part.rows.saturating_sub(from).min(SCRIPT_MOST);
+        let most = parts.iter().map(|part| left(part)).max().unwrap_or(0);
+        // Three sizes at most for one number of requests, so that there are few texts.
+        let sizes = [1, script_size(most.div_ceil(4)), script_size(most)];
+        let size = |part: &Part<'_>| sizes.into_iter().find(|size| left(part) <= *size).unwrap_or(SCRIPT_MOST);
+        let here: Vec<usize> = (0..parts.len()).filter(|n| left(parts[*n]) > 0).collect();
+        let texts = here.iter().map(|n| (parts[*n].bulk, size(parts[*n]))).collect();
+        Self { from, parts: here, texts }
+    }
+
+    fn values(&self, parts: &[&Part<'_>]) -> Result<AnyArguments, sqlx::Error> {
+        let mut values = Values::default();
+        values.arguments.reserve(self.texts.iter().map(|(bulk, size)| bulk.columns() * size).sum(), 0);
+        for (n, (_, size)) in self.parts.iter().zip(&self.texts) {
+            parts[*n].bind(self.from, *size, &mut values);
+        }
+        values.done()
+    }
+}
+
+fn query<'q>(text: Arc<str>, values: AnyArguments) -> sqlx::query::Query<'q, Any, AnyArguments> {
+    sqlx::query_with(AssertSqlSafe(text).into_sql_str(), values)
+}
+
+/// Runs so many statements, none of which returns rows.
+async fn finish(conn: &mut Conn, text: Arc<str>, values: AnyArguments, statements: usize) -> Result<(), sqlx::Error> {
+    let mut results = conn.fetch_many(query(text, values));
+    for _ in 0..statements {
+        results.try_next().await?;
+    }
+    Ok(())
 }
 
 /// Sends the parts one after the other, each in as few statements as its number of rows takes.

@@ -2,11 +2,12 @@
 
 use super::accounts::{Account, House, Transfer, TransferKind};
 use super::budget::{Numbers, Period, Shortage, Whose};
+use super::memory::{Known, Memory};
 use super::request::{Charge, End, Hold, HoldRequest, Journal, Op, Outcome, Settled};
 use super::spend::{self, Bucket, EVERYTHING, Leg, Pays};
 use super::store::{self, HoldEnd, HoldRow, MeterRow, NewHold, WalletRow};
 use super::{LedgerError, NodeRun};
-use crate::db::{Answer, Db, Tx};
+use crate::db::{self, Answer, Db, Part, Tx};
 use crate::kernel::{Id, Kit, Usd};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -23,6 +24,21 @@ pub(super) struct Wallet {
 }
 
 impl Wallet {
+    /// `buckets` in spend order.
+    fn new(row: WalletRow, buckets: Vec<Bucket>, now: i64) -> Self {
+        let mut wallet = Self { row, before: row, at: now, buckets, touched: BTreeSet::new(), refilled: BTreeSet::new() };
+        wallet.row.spending.roll(Numbers::at(now));
+        wallet.at = now.max(Period::Day.begins_at_ms(wallet.row.spending.day.number));
+        wallet
+    }
+
+    /// What is in the database when the batch is.
+    pub(super) fn written(self) -> Known {
+        let Self { row, mut buckets, touched, .. } = self;
+        buckets.retain(|bucket| !(touched.contains(&bucket.id) && is_empty(bucket)));
+        Known { row, credits: buckets }
+    }
+
     pub(super) fn bucket(&mut self, id: Id) -> Result<&mut Bucket, LedgerError> {
         self.touched.insert(id);
         self.buckets.iter_mut().find(|b| b.id == id).ok_or_else(|| LedgerError::Corrupt(format!("credit {id} of an open hold is not in its wallet")))
@@ -43,11 +59,27 @@ impl Wallet {
     }
 }
 
+/// Whether a credit that was touched has nothing left now.
+fn is_empty(bucket: &Bucket) -> bool {
+    bucket.posted == Usd::ZERO
+}
+
 /// What a key has spent and has in flight.
 pub(super) struct Meter {
     pub(super) row: MeterRow,
     /// What the database has; `None` for a key that was never used.
     before: Option<MeterRow>,
+}
+
+impl Meter {
+    fn is_changed(&self) -> bool {
+        self.before.is_none_or(|before| before.has_moved(&self.row))
+    }
+
+    /// What is in the database when the batch is.
+    pub(super) fn written(self) -> Option<MeterRow> {
+        if self.is_changed() { Some(self.row) } else { self.before }
+    }
 }
 
 /// Why a batch was not applied.
@@ -101,7 +133,7 @@ impl<'a, J: Journal> Batch<'a, J> {
     ///
     /// Nearly always every hold that is to be settled is open, and is ended by the statements that lock the wallets. With `one_by_one` each
     /// is looked at, at the price of more statements.
-    pub(super) async fn commit(mut self, db: &Db, ops: &[Op<J::Entry>], one_by_one: bool) -> Result<Vec<Outcome>, Refused> {
+    pub(super) async fn commit(mut self, db: &Db, ops: &[Op<J::Entry>], one_by_one: bool, memory: &mut Memory) -> Result<Vec<Outcome>, Refused> {
         let scope = self.scope(db, ops).await?;
         let one_by_one = one_by_one || !self.voids.is_empty();
         let keys: Vec<Id> = scope.keys.keys().copied().collect();
@@ -110,9 +142,10 @@ impl<'a, J: Journal> Batch<'a, J> {
             opening.push(store::end_open_holds(&scope.ends, self.now));
         }
         let (mut tx, answers) = db.write_with(&opening).await?;
-        match self.apply(&mut tx, ops, &scope, &answers).await {
+        match self.apply_locked(&mut tx, ops, &scope, &answers).await {
             Ok((outcomes, entries)) => {
-                self.write(tx, ops, &entries).await?;
+                let turn = tx.commit_with(&self.changes(ops).parts(&self, &entries)).await?;
+                memory.keep(turn, self.wallets, self.meters);
                 Ok(outcomes)
             }
             Err(refused) => {
@@ -120,6 +153,29 @@ impl<'a, J: Journal> Batch<'a, J> {
                 Err(refused)
             }
         }
+    }
+
+    /// As [`Batch::commit`], without reading what is remembered: everything is written in one visit to the database, unless somebody else has written, or has
+    /// ended one of the holds. `None` when something is not remembered, or that has happened.
+    pub(super) async fn commit_remembered(mut self, db: &Db, ops: &[Op<J::Entry>], memory: &mut Memory) -> Result<Option<Vec<Outcome>>, Refused> {
+        let Some(turn) = memory.turn().filter(|turn| db.is_last(turn)) else { return Ok(None) };
+        if ops.iter().any(|op| matches!(op, Op::Void(_))) {
+            return Ok(None);
+        }
+        let scope = self.scope(db, ops).await?;
+        if !self.recall(&scope, memory) {
+            return Ok(None);
+        }
+        let ended = scope.ends.iter().map(|end| end.id).collect();
+        let (outcomes, entries) = self.apply(None, ops, ended).await?;
+        let (changes, ends) = (self.changes(ops), scope.ends.len() as i64);
+        let mut parts = vec![store::end_open_holds(&scope.ends, self.now)];
+        parts.extend((ends > 0).then(|| db::changed(&ends)));
+        parts.extend(changes.parts(&self, &entries));
+        let Some(turn) = db.write_since(&turn, &parts).await? else { return Ok(None) };
+        drop(parts);
+        memory.keep(Some(turn), self.wallets, self.meters);
+        Ok(Some(outcomes))
     }
 
     async fn scope(&mut self, db: &Db, ops: &[Op<J::Entry>]) -> Result<Scope, LedgerError> {
@@ -149,20 +205,26 @@ impl<'a, J: Journal> Batch<'a, J> {
         Ok(scope)
     }
 
-    async fn apply<'o>(&mut self, tx: &mut Tx, ops: &'o [Op<J::Entry>], scope: &Scope, answers: &[Answer]) -> Result<Applied<'o, J::Entry>, Refused> {
+    /// Applies the ops to what the opening statements returned.
+    async fn apply_locked<'o>(&mut self, tx: &mut Tx, ops: &'o [Op<J::Entry>], scope: &Scope, answers: &[Answer]) -> Result<Applied<'o, J::Entry>, Refused> {
         self.open(scope, answers)?;
         let ended = match answers.get(3) {
             Some(ended) if ended.affected == scope.ends.len() as u64 => scope.ends.iter().map(|end| end.id).collect(),
             Some(_) => return Err(Refused::NotOpen),
             None => store::end_holds(tx, &scope.ends, self.now).await?.into_iter().collect(),
         };
+        self.apply(Some(tx), ops, ended).await
+    }
+
+    /// Applies the ops, whose holds have ended but for those that had before.
+    async fn apply<'o>(&mut self, mut tx: Option<&mut Tx>, ops: &'o [Op<J::Entry>], ended: HashSet<Id>) -> Result<Applied<'o, J::Entry>, Refused> {
         let mut outcomes: Vec<Option<Outcome>> = ops.iter().map(|_| None).collect();
         let mut entries: Vec<(&J::Entry, Charge)> = Vec::with_capacity(ops.len());
-        self.settle_all(tx, ops, ended, &mut outcomes, &mut entries).await?;
+        self.settle_all(tx.as_deref_mut(), ops, ended, &mut outcomes, &mut entries).await?;
         for (op, outcome) in ops.iter().zip(&mut outcomes) {
             match op {
                 Op::Hold(request) => *outcome = Some(Outcome::Hold(self.hold(request))),
-                Op::Void(id) => self.void(tx, *id).await?,
+                Op::Void(id) => self.void(tx.as_deref_mut().ok_or(Refused::NotOpen)?, *id).await?,
                 Op::Note(entry) => entries.push((entry, Charge::default())),
                 Op::Settle(_) | Op::Checkpoint(..) => {}
             }
@@ -173,43 +235,56 @@ impl<'a, J: Journal> Batch<'a, J> {
     /// Reads what the opening statements returned: the wallets, now locked, their credits, and the meters of the keys.
     fn open(&mut self, scope: &Scope, answers: &[Answer]) -> Result<(), LedgerError> {
         let [wallets, credits, meters, ..] = answers else { return Err(LedgerError::Corrupt("statements without answers".to_owned())) };
-        let today = Numbers::at(self.now);
-        for record in wallets.records() {
-            let (user, row) = store::wallet_of(record)?;
-            let mut wallet = Wallet { row, before: row, at: self.now, buckets: Vec::new(), touched: BTreeSet::new(), refilled: BTreeSet::new() };
-            wallet.row.spending.roll(today);
-            wallet.at = self.now.max(Period::Day.begins_at_ms(wallet.row.spending.day.number));
-            self.wallets.insert(user, wallet);
-        }
+        let mut buckets: HashMap<Id, Vec<Bucket>> = HashMap::new();
         for record in credits.records() {
             let (user, bucket) = store::bucket_of(record)?;
-            if let Some(wallet) = self.wallets.get_mut(&user) {
-                wallet.buckets.push(bucket);
-            }
+            buckets.entry(user).or_default().push(bucket);
         }
-        for wallet in self.wallets.values_mut() {
-            spend::order(&mut wallet.buckets);
+        for record in wallets.records() {
+            let (user, row) = store::wallet_of(record)?;
+            let mut buckets = buckets.remove(&user).unwrap_or_default();
+            spend::order(&mut buckets);
+            self.wallets.insert(user, Wallet::new(row, buckets, self.now));
         }
         for record in meters.records() {
             let row = store::meter_of(record)?;
             self.meters.insert(row.key, Meter { row, before: Some(row) });
         }
+        self.begin_meters(scope);
+        Ok(())
+    }
+
+    /// As [`Batch::open`], of what is remembered; says whether that is everything.
+    fn recall(&mut self, scope: &Scope, memory: &Memory) -> bool {
+        for user in &scope.users {
+            let Some(known) = memory.wallet(*user) else { return false };
+            self.wallets.insert(*user, Wallet::new(known.row, known.credits.clone(), self.now));
+        }
+        for key in scope.keys.keys() {
+            let Some(row) = memory.meter(*key) else { return false };
+            self.meters.insert(*key, Meter { row: *row, before: Some(*row) });
+        }
+        self.begin_meters(scope);
+        true
+    }
+
+    /// Begins the meters of keys that were never used, and the periods of the others in step with their wallets.
+    fn begin_meters(&mut self, scope: &Scope) {
         for (key, user) in &scope.keys {
             let Some(wallet) = self.wallets.get(user) else { continue };
             let meter = self.meters.entry(*key).or_insert_with(|| Meter { row: MeterRow::new(*key), before: None });
             meter.row.spending.roll(wallet.row.spending.numbers());
         }
-        Ok(())
     }
 
     async fn settle_all<'o>(
         &mut self,
-        tx: &mut Tx,
+        mut tx: Option<&mut Tx>,
         ops: &'o [Op<J::Entry>],
         mut ended: HashSet<Id>,
         outcomes: &mut [Option<Outcome>],
         entries: &mut Vec<(&'o J::Entry, Charge)>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), Refused> {
         // What this batch posts is written at its end, so a second settlement of a hold in the same batch must be told here.
         let mut settled: HashMap<Id, Charge> = HashMap::new();
         for (op, outcome) in ops.iter().zip(outcomes) {
@@ -222,7 +297,7 @@ impl<'a, J: Journal> Batch<'a, J> {
                 self.meter(hold.key)?.requests += 1;
                 Ok(Settled { charge, fresh: true })
             } else {
-                self.settle_late(tx, settlement).await?
+                self.settle_late(tx.as_deref_mut().ok_or(Refused::NotOpen)?, settlement).await?
             };
             if let Ok(Settled { charge, fresh }) = &result {
                 settled.insert(hold.id, *charge);
@@ -351,38 +426,56 @@ impl<'a, J: Journal> Batch<'a, J> {
         self.capture(&hold, Usd::ZERO).map(drop)
     }
 
-    /// Writes what has changed, and commits.
-    async fn write(&self, tx: Tx, ops: &[Op<J::Entry>], entries: &[(&J::Entry, Charge)]) -> Result<(), LedgerError> {
-        let (mut wallets, mut rolled, mut credits, mut turned) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    fn changes(&self, ops: &[Op<J::Entry>]) -> Changes<'_> {
+        let mut changes = Changes { checkpoints: last_checkpoints(ops), ..Changes::default() };
         for (user, wallet) in &self.wallets {
             let (before, row) = (&wallet.before, &wallet.row);
             if (before.owed, before.spending.spent) != (row.owed, row.spending.spent) {
-                wallets.push((*user, *row));
+                changes.wallets.push((*user, *row));
             }
             if Period::ALL.into_iter().any(|period| before.spending.count(period) != row.spending.count(period)) {
-                rolled.push((*user, *row));
+                changes.rolled.push((*user, *row));
             }
             let touched = wallet.buckets.iter().filter(|b| wallet.touched.contains(&b.id));
-            credits.extend(touched.clone());
-            turned.extend(touched.filter(|b| b.posted == Usd::ZERO || wallet.refilled.contains(&b.id)));
+            changes.credits.extend(touched.clone());
+            changes.turned.extend(touched.filter(|b| is_empty(b) || wallet.refilled.contains(&b.id)));
         }
-        let changed = self.meters.values().filter(|meter| meter.before.is_none_or(|before| before.has_moved(&meter.row)));
+        let changed = self.meters.values().filter(|meter| meter.is_changed());
         // What stays is the periods: they change with the day.
-        let (meters, new_meters): (Vec<&Meter>, Vec<&Meter>) = changed.partition(|meter| meter.before.is_some_and(|before| before.same_periods(&meter.row)));
-        let checkpoints = last_checkpoints(ops);
-        let mut closing = vec![
-            store::set_wallets(&wallets),
-            store::set_periods(&rolled),
-            store::set_credits(&credits),
-            store::set_live(&turned),
-            store::insert_holds(&self.holds),
-            store::insert_transfers(&self.transfers),
-            store::open_meters(&new_meters, self.now),
-            store::set_meters(&meters, self.now),
-            store::checkpoint_holds(&checkpoints),
+        (changes.meters, changes.new_meters) = changed.partition(|meter| meter.before.is_some_and(|before| before.same_periods(&meter.row)));
+        changes
+    }
+}
+
+/// What a batch changes.
+#[derive(Default)]
+struct Changes<'b> {
+    wallets: Vec<(Id, WalletRow)>,
+    rolled: Vec<(Id, WalletRow)>,
+    credits: Vec<&'b Bucket>,
+    /// Credits that are empty now, or were.
+    turned: Vec<&'b Bucket>,
+    meters: Vec<&'b Meter>,
+    new_meters: Vec<&'b Meter>,
+    checkpoints: Vec<(Id, Usd)>,
+}
+
+impl Changes<'_> {
+    /// The statements that write them, and what else the batch has come to.
+    fn parts<'p, J: Journal>(&'p self, batch: &'p Batch<'_, J>, entries: &'p [(&'p J::Entry, Charge)]) -> Vec<Part<'p>> {
+        let mut parts = vec![
+            store::set_wallets(&self.wallets),
+            store::set_periods(&self.rolled),
+            store::set_credits(&self.credits),
+            store::set_live(&self.turned),
+            store::insert_holds(&batch.holds),
+            store::insert_transfers(&batch.transfers),
+            store::open_meters(&self.new_meters, batch.now),
+            store::set_meters(&self.meters, batch.now),
+            store::checkpoint_holds(&self.checkpoints),
         ];
-        closing.extend(self.journal.write(entries));
-        Ok(tx.commit_with(&closing).await?)
+        parts.extend(batch.journal.write(entries));
+        parts
     }
 }
 

@@ -6,6 +6,8 @@ use super::writer::{NodeRun, Writer};
 use crate::db::Db;
 use crate::failpoint;
 use crate::kernel::{Id, Kit, Usd, money};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -53,11 +55,12 @@ impl<E: Send + 'static> Drop for Waiting<'_, E> {
 pub struct Meter<J: Journal> {
     queue: mpsc::Sender<Job<J::Entry>>,
     closing: CancellationToken,
+    remembered: Arc<AtomicU64>,
 }
 
 impl<J: Journal> Clone for Meter<J> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), closing: self.closing.clone() }
+        Self { queue: self.queue.clone(), closing: self.closing.clone(), remembered: Arc::clone(&self.remembered) }
     }
 }
 
@@ -66,8 +69,15 @@ impl<J: Journal> Meter<J> {
     pub fn start(db: Db, kit: Kit, node: NodeRun, journal: J) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
-        let writer = tokio::spawn(Writer::new(db, kit, node, journal).run(jobs, closing.clone()));
-        (Self { queue, closing }, writer)
+        let writer = Writer::new(db, kit, node, journal);
+        let remembered = writer.remembered();
+        let writer = tokio::spawn(writer.run(jobs, closing.clone()));
+        (Self { queue, closing, remembered }, writer)
+    }
+
+    /// How many groups were committed without reading anything, because the writer remembered it: most, on SQLite.
+    pub fn remembered(&self) -> u64 {
+        self.remembered.load(Ordering::Relaxed)
     }
 
     /// Takes nothing more; what is queued is still committed, then the writer ends.

@@ -18,6 +18,7 @@ mod batch;
 mod books;
 mod budget;
 mod late;
+mod memory;
 mod meter;
 mod recovery;
 mod request;

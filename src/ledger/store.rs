@@ -75,40 +75,39 @@ static INSERT_HOLDS: Bulk = Bulk::new(
 
 static END_OPEN_HOLDS: Bulk = Bulk::new(
     "END_OPEN_HOLDS",
-    "WITH v (id, state, captured, released, ended_at) AS (VALUES ",
+    "UPDATE hold SET state = v.column2, captured = v.column3, released = v.column4, ended_at = v.column5 FROM (VALUES ",
     &["BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"],
-    ") UPDATE hold SET state = v.state, captured = v.captured, released = v.released, ended_at = v.ended_at FROM v WHERE hold.id = v.id AND hold.state = 'open'",
+    ") AS v WHERE hold.id = v.column1 AND hold.state = 'open'",
 );
 
 static END_HOLDS: Bulk = Bulk::new(
     "END_HOLDS",
-    "WITH v (id, state, captured, released, ended_at) AS (VALUES ",
+    "UPDATE hold SET state = v.column2, captured = v.column3, released = v.column4, ended_at = v.column5 FROM (VALUES ",
     &["BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"],
-    ") UPDATE hold SET state = v.state, captured = v.captured, released = v.released, ended_at = v.ended_at FROM v WHERE hold.id = v.id AND hold.state = 'open' RETURNING hold.id",
+    ") AS v WHERE hold.id = v.column1 AND hold.state = 'open' RETURNING hold.id",
 );
 
 static CHECKPOINT_HOLDS: Bulk = Bulk::new(
     "CHECKPOINT_HOLDS",
-    "WITH v (id, checkpoint) AS (VALUES ",
+    "UPDATE hold SET checkpoint = v.column2 FROM (VALUES ",
     &["BIGINT", "BIGINT"],
-    ") UPDATE hold SET checkpoint = v.checkpoint FROM v WHERE hold.id = v.id AND hold.state = 'open' AND hold.checkpoint < v.checkpoint",
+    ") AS v WHERE hold.id = v.column1 AND hold.state = 'open' AND hold.checkpoint < v.column2",
 );
 
 static SET_CREDITS: Bulk = Bulk::new(
     "SET_CREDITS",
-    "WITH v (id, posted, held) AS (VALUES ",
+    "UPDATE credit SET posted = v.column2, held = v.column3 FROM (VALUES ",
     &["BIGINT", "BIGINT", "BIGINT"],
-    ") UPDATE credit SET posted = v.posted, held = v.held FROM v WHERE credit.id = v.id",
+    ") AS v WHERE credit.id = v.column1",
 );
 
-static SET_LIVE: Bulk =
-    Bulk::new("SET_LIVE", "WITH v (id, live) AS (VALUES ", &["BIGINT", "BIGINT"], ") UPDATE credit SET live = v.live FROM v WHERE credit.id = v.id");
+static SET_LIVE: Bulk = Bulk::new("SET_LIVE", "UPDATE credit SET live = v.column2 FROM (VALUES ", &["BIGINT", "BIGINT"], ") AS v WHERE credit.id = v.column1");
 
 static SET_METERS: Bulk = Bulk::new(
     "SET_METERS",
-    "WITH v (key_id, spent, held, requests, last_used_at) AS (VALUES ",
+    "UPDATE key_meter SET spent = v.column2, held = v.column3, requests = v.column4, last_used_at = v.column5 FROM (VALUES ",
     &["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"],
-    ") UPDATE key_meter SET spent = v.spent, held = v.held, requests = v.requests, last_used_at = v.last_used_at FROM v WHERE key_meter.key_id = v.key_id",
+    ") AS v WHERE key_meter.key_id = v.column1",
 );
 
 static OPEN_METERS: Bulk = Bulk::new(
@@ -122,17 +121,17 @@ static OPEN_METERS: Bulk = Bulk::new(
 
 static SET_WALLETS: Bulk = Bulk::new(
     "SET_WALLETS",
-    "WITH v (user_id, owed, spent) AS (VALUES ",
+    "UPDATE wallet SET owed = v.column2, spent = v.column3 FROM (VALUES ",
     &["BIGINT", "BIGINT", "BIGINT"],
-    ") UPDATE wallet SET owed = v.owed, spent = v.spent FROM v WHERE wallet.user_id = v.user_id",
+    ") AS v WHERE wallet.user_id = v.column1",
 );
 
 static SET_PERIODS: Bulk = Bulk::new(
     "SET_PERIODS",
-    "WITH v (user_id, day, day_start, week, week_start, month, month_start) AS (VALUES ",
+    "UPDATE wallet SET day = v.column2, day_start = v.column3, week = v.column4, week_start = v.column5, month = v.column6, \
+     month_start = v.column7 FROM (VALUES ",
     &["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"],
-    ") UPDATE wallet SET day = v.day, day_start = v.day_start, week = v.week, week_start = v.week_start, month = v.month, month_start = v.month_start \
-     FROM v WHERE wallet.user_id = v.user_id",
+    ") AS v WHERE wallet.user_id = v.column1",
 );
 
 /// Every multi-row statement of this store.

@@ -4,12 +4,15 @@
 
 use super::LedgerError;
 use super::batch::{Batch, Refused};
+use super::memory::Memory;
 use super::meter::Job;
 use super::recovery::{Recovery, lost_request};
 use super::request::{End, Hold, Journal, Op, Outcome, Settled, Settlement};
 use super::store::HoldRow;
 use crate::db::Db;
 use crate::kernel::{Id, Kit, Usd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -39,11 +42,19 @@ pub(super) struct Writer<J: Journal> {
     journal: J,
     /// Holds that may or may not have been written, and that nobody waits for.
     voids: Vec<Id>,
+    memory: Memory,
+    /// How many groups were written without reading anything.
+    remembered: Arc<AtomicU64>,
 }
 
 impl<J: Journal> Writer<J> {
     pub(super) fn new(db: Db, kit: Kit, node: NodeRun, journal: J) -> Self {
-        Self { db, kit, node, journal, voids: Vec::new() }
+        Self { db, kit, node, journal, voids: Vec::new(), memory: Memory::default(), remembered: Arc::default() }
+    }
+
+    /// Counts the groups that are written without reading anything.
+    pub(super) fn remembered(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.remembered)
     }
 
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job<J::Entry>>, closing: CancellationToken) {
@@ -159,16 +170,11 @@ impl<J: Journal> Writer<J> {
         }
     }
 
-    pub(super) async fn apply(&self, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
-        let batch = || Batch::new(&self.kit, self.node, &self.journal);
-        let mut result = batch().commit(&self.db, ops, false).await;
-        if let Err(Refused::NotOpen) = result {
-            result = batch().commit(&self.db, ops, true).await;
-        }
-        let outcomes = result.map_err(|refused| match refused {
-            Refused::Failed(error) => error,
-            Refused::NotOpen => LedgerError::Corrupt("a hold is neither open nor ended".to_owned()),
-        })?;
+    pub(super) async fn apply(&mut self, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
+        let outcomes = match self.apply_remembered(ops).await? {
+            Some(outcomes) => outcomes,
+            None => self.apply_reading(ops).await?,
+        };
         for (op, outcome) in ops.iter().zip(&outcomes) {
             if let (Op::Settle(settlement), Outcome::Settled(Ok(Settled { charge, fresh: true }))) = (op, outcome)
                 && charge.absorbed > Usd::ZERO
@@ -177,6 +183,42 @@ impl<J: Journal> Writer<J> {
             }
         }
         Ok(outcomes)
+    }
+
+    /// Applies the ops to what is remembered. `None` when that does not do, for whatever reason: then it is forgotten, and the database decides.
+    async fn apply_remembered(&mut self, ops: &[Op<J::Entry>]) -> Result<Option<Vec<Outcome>>, LedgerError> {
+        let result = Batch::new(&self.kit, self.node, &self.journal).commit_remembered(&self.db, ops, &mut self.memory).await;
+        match result {
+            Ok(Some(outcomes)) => {
+                self.remembered.fetch_add(1, Ordering::Relaxed);
+                return Ok(Some(outcomes));
+            }
+            Ok(None) => {}
+            Err(refused) => {
+                self.memory.forget();
+                // It may stand in the database: whoever called tries each op alone, as after any commit whose answer was lost.
+                if let Refused::Failed(error) = refused
+                    && is_passing(&error)
+                {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn apply_reading(&mut self, ops: &[Op<J::Entry>]) -> Result<Vec<Outcome>, LedgerError> {
+        let mut result = Batch::new(&self.kit, self.node, &self.journal).commit(&self.db, ops, false, &mut self.memory).await;
+        if let Err(Refused::NotOpen) = result {
+            result = Batch::new(&self.kit, self.node, &self.journal).commit(&self.db, ops, true, &mut self.memory).await;
+        }
+        result.map_err(|refused| {
+            self.memory.forget();
+            match refused {
+                Refused::Failed(error) => error,
+                Refused::NotOpen => LedgerError::Corrupt("a hold is neither open nor ended".to_owned()),
+            }
+        })
     }
 
     /// Answers those who wait. A hold whose caller has gone is released again.

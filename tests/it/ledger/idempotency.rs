@@ -64,7 +64,7 @@ async fn a_settlement_repeated_twenty_times_at_once_charges_once() {
     assert_eq!(other.charged, Usd(450), "a later word about an ended hold changes nothing");
     assert_eq!(shop.balance(user).await.available, Usd(550));
     assert_eq!(shop.key(hold.key).await, (450, 0, 1));
-    assert_eq!(shop.notes.of(hold.id).len(), 1);
+    assert_eq!(shop.notes_of(hold.id).await.len(), 1);
     shop.must_be_clean().await;
 }
 

@@ -4,6 +4,7 @@ mod budgets;
 mod corruption;
 mod failures;
 mod idempotency;
+mod memory;
 mod model;
 mod outage;
 mod property;
@@ -13,12 +14,13 @@ mod steps;
 mod undo;
 
 use crate::harness::TestDb;
-use farebox::db::{Db, Part};
+use farebox::db::{Bulk, Db, Part};
 use farebox::kernel::{Clock, Id, IdGen, Kit, NEVER, Random, Usd};
 use farebox::ledger::{
     Balance, Books, Budgets, Charge, CreditKind, EVERYTHING, Grant, HoldRequest, House, Journal, LedgerError, LostRequest, Meter, NodeRun, Pays, audit,
 };
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
 
 /// 2026-01-01, where the hands of every test's clock stand at first.
@@ -31,19 +33,24 @@ pub struct Note {
     pub recovered: bool,
 }
 
-/// A journal that remembers in memory what it was told to write.
+/// How many entries any journal of these tests was told to write: each is a setting of its own.
+static TOLD: AtomicUsize = AtomicUsize::new(0);
+
+static WRITE_NOTES: Bulk = Bulk::new(
+    "WRITE_NOTES",
+    "INSERT INTO setting (name, value, updated_at) SELECT * FROM (VALUES ",
+    &["TEXT", "TEXT", "BIGINT"],
+    ") AS v WHERE column1 IS NOT NULL",
+);
+
+/// A journal among the settings.
 #[derive(Clone, Default)]
-pub struct Notes(Arc<Mutex<Vec<(Note, Charge)>>>);
+pub struct Notes(Arc<AtomicUsize>);
 
 impl Notes {
-    /// How many entries were written, those included that a broken commit took back.
+    /// How many entries it was told to write, those included that a broken commit took back.
     pub fn count(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-
-    /// The entries about one request.
-    pub fn of(&self, id: Id) -> Vec<(Note, Charge)> {
-        self.0.lock().unwrap().iter().filter(|(note, _)| note.id == id).cloned().collect()
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -51,8 +58,11 @@ impl Journal for Notes {
     type Entry = Note;
 
     fn write<'a>(&self, entries: &'a [(&'a Note, Charge)]) -> Option<Part<'a>> {
-        self.0.lock().unwrap().extend(entries.iter().map(|(note, charge)| ((*note).clone(), *charge)));
-        None
+        self.0.fetch_add(entries.len(), Ordering::SeqCst);
+        Some(WRITE_NOTES.part(entries, |(note, charge), values| {
+            values.bind(format!("note:{}", TOLD.fetch_add(1, Ordering::SeqCst)));
+            values.bind(format!("{} {} {} {}", note.id.0, note.recovered, charge.charged.0, charge.absorbed.0)).bind(START);
+        }))
     }
 
     fn recovered(&self, lost: &LostRequest) -> Note {
@@ -167,6 +177,18 @@ impl Shop {
     /// An entry about a request.
     pub fn note(&self, id: Id) -> Option<Note> {
         Some(Note { id, recovered: false })
+    }
+
+    /// The entries that were written about one request.
+    pub async fn notes_of(&self, id: Id) -> Vec<(Note, Charge)> {
+        let query = sqlx::query_scalar::<sqlx::Any, String>("SELECT value FROM setting WHERE name LIKE 'note:%' AND value LIKE $1").bind(format!("{} %", id.0));
+        let rows = query.fetch_all(&mut *self.db().read().await.unwrap()).await.unwrap();
+        let read = |row: &String| {
+            let [_, recovered, charged, absorbed] = row.split(' ').collect::<Vec<_>>().try_into().unwrap();
+            let usd = |text: &str| Usd(text.parse().unwrap());
+            (Note { id, recovered: recovered == "true" }, Charge { charged: usd(charged), absorbed: usd(absorbed) })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Waits until the writer has done everything that was queued before, and what that left to release.

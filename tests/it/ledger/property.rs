@@ -217,7 +217,7 @@ impl<'a> Case<'a> {
             let charge = charge.unwrap();
             assert_eq!((charge.charged, charge.absorbed), (Usd(charged), Usd(absorbed)), "hold {n} at {cost}");
         }
-        let finished = self.shop.notes.of(hold.id).into_iter().filter(|(note, _)| !note.recovered).count();
+        let finished = self.shop.notes_of(hold.id).await.into_iter().filter(|(note, _)| !note.recovered).count();
         assert_eq!(finished, 1, "the journal hears of the end once");
     }
 

@@ -32,7 +32,7 @@ async fn recovery_charges_the_last_checkpoint_once() {
     let balance = shop.balance(user).await;
     assert_eq!((balance.available, balance.held), (Usd(350), Usd::ZERO));
     assert_eq!(shop.count("SELECT COUNT(*) FROM hold WHERE state = 'recovered'").await, 1);
-    assert!(matches!(shop.notes.of(hold.id)[..], [(ref note, charge)] if note.recovered && charge.charged == Usd(250)));
+    assert!(matches!(shop.notes_of(hold.id).await[..], [(ref note, charge)] if note.recovered && charge.charged == Usd(250)));
     shop.must_be_clean().await;
 }
 
@@ -88,7 +88,7 @@ async fn late(shop: &Shop, cost: i64, charged: i64, available: i64) {
     assert_eq!(replay.charged, Usd(charged), "the first late word is the last");
     assert_eq!(shop.balance(user).await.available, Usd(available), "at {cost}");
     assert_eq!(shop.key(hold.key).await, (charged, 0, 1));
-    assert_eq!(shop.notes.of(hold.id).len(), 2, "the recovery's entry and the right one");
+    assert_eq!(shop.notes_of(hold.id).await.len(), 2, "the recovery's entry and the right one");
     assert_eq!(recover(shop).await, (0, Usd::ZERO));
     shop.must_be_clean().await;
 }
