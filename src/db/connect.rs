@@ -1,7 +1,7 @@
 //! Connecting, reading, writing.
 
-use super::procedure::{nobody_else_wrote, version};
-use super::script::{Around, Scripts, run_each};
+use super::embedded::{Embedded, Held, ScriptTx, Turn};
+use super::script::run_each;
 use super::{Answer, Conn, MigrateError, Part};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
@@ -64,73 +64,24 @@ pub enum ConnectError {
 pub struct Db {
     engine: Engine,
     read: AnyPool,
-    write: AnyPool,
-    scripts: Arc<Scripts>,
+    write: Write,
+}
+
+/// Who writes.
+#[derive(Clone, Debug)]
+enum Write {
+    Embedded(Arc<Embedded>),
+    Server(AnyPool),
 }
 
 /// A write transaction: dropped without [`Tx::commit`], it never was.
 pub struct Tx(Open);
 
 enum Open {
-    /// Begun by the driver, which knows how to take it back.
-    Driver(Transaction<'static, Any>),
-    /// Begun by a script on SQLite.
+    /// Of a server, or of a reader.
+    Pool(Transaction<'static, Any>),
+    /// Of SQLite's writer.
     Script(ScriptTx),
-}
-
-/// A connection to SQLite in a transaction that its driver knows nothing of.
-struct ScriptTx {
-    conn: PoolConnection<Any>,
-    scripts: Arc<Scripts>,
-    turn: Turn,
-    open: bool,
-}
-
-/// Somebody's turn at SQLite's one writing connection. What was known of the database then is true as long as [`Db::is_last`] says that nobody had one
-/// since, and [`Db::write_since`] that no other process has written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    number: u64,
-    /// What the connection counts when others write.
-    version: i64,
-}
-
-impl Turn {
-    /// Whether nobody wrote between that turn and this one.
-    pub fn follows(&self, before: &Turn) -> bool {
-        (self.number, self.version) == (before.number + 1, before.version)
-    }
-}
-
-impl ScriptTx {
-    async fn run(&mut self, around: Around, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
-        let parts: Vec<&Part<'_>> = parts.iter().collect();
-        self.scripts.run(&mut self.conn, around, &parts).await
-    }
-
-    /// Begins with these statements.
-    async fn begin(&mut self, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
-        let version = version();
-        let all: Vec<&Part<'_>> = std::iter::once(&version).chain(parts).collect();
-        let mut answers = self.scripts.run(&mut self.conn, Around::Begin, &all).await?;
-        let version = answers.remove(0);
-        self.turn.version = version.records().next().ok_or(sqlx::Error::RowNotFound)?.number()?;
-        Ok(answers)
-    }
-
-    /// Takes everything back. Where that fails, dropping it does.
-    async fn rollback(&mut self) {
-        self.open = (*self.conn).execute("ROLLBACK").await.is_err();
-    }
-}
-
-impl Drop for ScriptTx {
-    /// A connection in the middle of something goes, and what it has written with it.
-    fn drop(&mut self) {
-        if self.open {
-            self.conn.close_on_drop();
-        }
-    }
 }
 
 impl Tx {
@@ -140,8 +91,8 @@ impl Tx {
     /// The database's.
     pub async fn run(&mut self, parts: &[Part<'_>]) -> Result<Vec<Answer>, sqlx::Error> {
         match &mut self.0 {
-            Open::Driver(tx) => run_each(tx, parts).await,
-            Open::Script(tx) => tx.run(Around::Nothing, parts).await,
+            Open::Pool(tx) => run_each(tx, parts).await,
+            Open::Script(tx) => tx.run(parts).await,
         }
     }
 
@@ -159,26 +110,19 @@ impl Tx {
     /// As [`Tx::commit`].
     pub async fn commit_with(self, parts: &[Part<'_>]) -> Result<Option<Turn>, sqlx::Error> {
         match self.0 {
-            Open::Driver(mut tx) => {
+            Open::Pool(mut tx) => {
                 run_each(&mut tx, parts).await?;
                 tx.commit().await.map(|()| None)
             }
-            Open::Script(mut tx) => {
-                let done = tx.run(Around::Commit, parts).await;
-                match done {
-                    Ok(_) => tx.open = false,
-                    Err(_) => tx.rollback().await,
-                }
-                done.map(|_| Some(tx.turn))
-            }
+            Open::Script(tx) => tx.commit(parts).await.map(Some),
         }
     }
 
-    /// Takes back everything that was written. Dropping does, too, but may cost the connection.
+    /// Takes back everything that was written, as dropping does; a server is waited for.
     pub async fn rollback(self) {
         match self.0 {
-            Open::Driver(tx) => drop(tx.rollback().await),
-            Open::Script(mut tx) => tx.rollback().await,
+            Open::Pool(tx) => drop(tx.rollback().await),
+            Open::Script(tx) => drop(tx),
         }
     }
 }
@@ -187,8 +131,8 @@ impl Deref for Tx {
     type Target = Conn;
     fn deref(&self) -> &Conn {
         match &self.0 {
-            Open::Driver(tx) => tx,
-            Open::Script(tx) => &tx.conn,
+            Open::Pool(tx) => tx,
+            Open::Script(tx) => &tx.held,
         }
     }
 }
@@ -196,8 +140,33 @@ impl Deref for Tx {
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut Conn {
         match &mut self.0 {
-            Open::Driver(tx) => tx,
-            Open::Script(tx) => &mut tx.conn,
+            Open::Pool(tx) => tx,
+            Open::Script(tx) => &mut tx.held,
+        }
+    }
+}
+
+/// A writer's connection outside a transaction.
+pub(super) enum Exclusive {
+    Embedded(Held),
+    Server(PoolConnection<Any>),
+}
+
+impl Deref for Exclusive {
+    type Target = Conn;
+    fn deref(&self) -> &Conn {
+        match self {
+            Exclusive::Embedded(held) => held,
+            Exclusive::Server(conn) => conn,
+        }
+    }
+}
+
+impl DerefMut for Exclusive {
+    fn deref_mut(&mut self) -> &mut Conn {
+        match self {
+            Exclusive::Embedded(held) => held,
+            Exclusive::Server(conn) => conn,
         }
     }
 }
@@ -206,10 +175,10 @@ impl DerefMut for Tx {
 const READERS: u32 = 4;
 /// How many connections serve writers on PostgreSQL. SQLite has one writer by nature.
 const POSTGRES_WRITERS: u32 = 8;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// SQLite's writer keeps the pages of its indexes, 8 MB of them. It copies the log into the file, and waits for the disk, when that has grown to
 /// 64 MB; [`Db::checkpoint`] has done most of it by then.
-const WRITER_PRAGMAS: &str = "PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864;";
+pub(super) const WRITER_PRAGMAS: &str = "PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864;";
 /// Readers find what they need in the operating system's cache.
 const READER_PRAGMAS: &str = "PRAGMA cache_size = -1000;";
 /// How long a server may take to answer the first time.
@@ -247,15 +216,12 @@ impl Db {
         if engine == Engine::Postgres {
             knock(&options).await.map_err(unreachable)?;
         }
-        let writers = if engine == Engine::Sqlite { 1 } else { POSTGRES_WRITERS };
-        let scripts: Arc<Scripts> = Arc::default();
-        let connected = {
-            let scripts = Arc::clone(&scripts);
-            move || scripts.connected()
+        let write = match engine {
+            Engine::Sqlite => Embedded::connect(options.clone(), durability).await.map(Arc::new).map(Write::Embedded),
+            Engine::Postgres => pool(engine, POSTGRES_WRITERS, durability).connect_with(options.clone()).await.map(Write::Server),
         };
-        let write = pool(engine, writers, durability, WRITER_PRAGMAS, connected).connect_with(options.clone()).await.map_err(unreachable)?;
-        let read = pool(engine, READERS, durability, READER_PRAGMAS, || ()).connect_lazy_with(options);
-        Ok(Self { engine, read, write, scripts })
+        let read = pool(engine, READERS, durability).connect_lazy_with(options);
+        Ok(Self { engine, read, write: write.map_err(unreachable)? })
     }
 
     /// Connects to a database that is there already: who only wants to look must not leave an empty one behind.
@@ -287,10 +253,10 @@ impl Db {
     /// # Errors
     /// As [`Db::read`].
     pub async fn write(&self) -> Result<Tx, sqlx::Error> {
-        let begin = if self.engine == Engine::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        let tx = self.write.begin_with(begin).await?;
-        self.scripts.take_turn();
-        Ok(Tx(Open::Driver(tx)))
+        match &self.write {
+            Write::Embedded(embedded) => embedded.begin().await.map(Open::Script).map(Tx),
+            Write::Server(pool) => pool.begin_with("BEGIN").await.map(Open::Pool).map(Tx),
+        }
     }
 
     /// A transaction to write in that begins with these statements, and what they came to.
@@ -298,26 +264,17 @@ impl Db {
     /// # Errors
     /// As [`Db::read`], and the statements'.
     pub async fn write_with(&self, parts: &[Part<'_>]) -> Result<(Tx, Vec<Answer>), sqlx::Error> {
-        if self.engine == Engine::Postgres {
-            let mut tx = self.write().await?;
-            let answers = run_each(&mut tx, parts).await?;
-            return Ok((tx, answers));
+        if let Write::Embedded(embedded) = &self.write {
+            return embedded.begin_with(parts).await.map(|(tx, answers)| (Tx(Open::Script(tx)), answers));
         }
-        let conn = self.write.acquire().await?;
-        let turn = Turn { number: self.scripts.take_turn(), version: 0 };
-        let mut tx = ScriptTx { conn, scripts: Arc::clone(&self.scripts), turn, open: true };
-        match tx.begin(parts).await {
-            Ok(answers) => Ok((Tx(Open::Script(tx)), answers)),
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        let mut tx = self.write().await?;
+        let answers = run_each(&mut tx, parts).await?;
+        Ok((tx, answers))
     }
 
     /// Whether nobody in this process had a turn at writing since that one.
     pub fn is_last(&self, turn: &Turn) -> bool {
-        self.scripts.last_turn() == turn.number
+        matches!(&self.write, Write::Embedded(embedded) if embedded.is_last(turn))
     }
 
     /// Writes all of these statements, in a transaction of their own, in one visit to SQLite, or nothing: as long as nobody has written since that turn.
@@ -326,19 +283,10 @@ impl Db {
     /// # Errors
     /// As [`Db::write_with`]; and when another process has written since, or [`changed`](super::changed) was not as said.
     pub async fn write_since(&self, turn: &Turn, parts: &[Part<'_>]) -> Result<Option<Turn>, sqlx::Error> {
-        if !self.is_last(turn) {
-            return Ok(None);
+        match &self.write {
+            Write::Embedded(embedded) => embedded.write_since(turn, parts).await,
+            Write::Server(_) => Ok(None),
         }
-        let mut conn = self.write.acquire().await?;
-        // Only now, with the connection, is there nobody who could take a turn in between.
-        let before = turn;
-        let turn = Turn { number: self.scripts.take_turn(), version: before.version };
-        if !turn.follows(before) {
-            return Ok(None);
-        }
-        let guard = nobody_else_wrote(&turn.version);
-        let all: Vec<&Part<'_>> = std::iter::once(&guard).chain(parts).collect();
-        Ok(self.scripts.run_whole(&mut conn, &all).await?.then_some(turn))
     }
 
     /// A transaction that reads one snapshot of everything, for the audit. Dropped when done.
@@ -347,14 +295,15 @@ impl Db {
     /// As [`Db::read`].
     pub async fn snapshot(&self) -> Result<Tx, sqlx::Error> {
         let begin = if self.engine == Engine::Sqlite { "BEGIN" } else { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" };
-        self.read.begin_with(begin).await.map(Open::Driver).map(Tx)
+        self.read.begin_with(begin).await.map(Open::Pool).map(Tx)
     }
 
     /// A writer's connection outside a transaction, for migrations.
-    pub(super) async fn exclusive(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
-        let conn = self.write.acquire().await?;
-        self.scripts.take_turn();
-        Ok(conn)
+    pub(super) async fn exclusive(&self) -> Result<Exclusive, sqlx::Error> {
+        match &self.write {
+            Write::Embedded(embedded) => embedded.take().await.map(Exclusive::Embedded),
+            Write::Server(pool) => pool.acquire().await.map(Exclusive::Server),
+        }
     }
 
     /// Copies what is committed from SQLite's log into its file, beside the writer, which has then little left to copy itself when the log is
@@ -380,7 +329,10 @@ impl Db {
     /// Closes every connection, waiting for those in use.
     pub async fn close(&self) {
         self.read.close().await;
-        self.write.close().await;
+        match &self.write {
+            Write::Embedded(embedded) => embedded.close().await,
+            Write::Server(pool) => pool.close().await,
+        }
     }
 }
 
@@ -390,21 +342,23 @@ async fn knock(options: &AnyConnectOptions) -> Result<(), sqlx::Error> {
     tokio::time::timeout(KNOCK_TIMEOUT, AnyConnection::connect_with(options)).await.map_err(|_| late())??.close().await
 }
 
-/// `connected` hears of each new connection, before anybody has it.
-fn pool(engine: Engine, size: u32, durability: Durability, cache: &'static str, connected: impl Fn() + Send + Sync + 'static) -> AnyPoolOptions {
-    AnyPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(engine == Engine::Postgres).after_connect(move |conn, _| {
-        connected();
-        Box::pin(async move {
-            if engine == Engine::Sqlite {
-                conn.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;").await?;
-                conn.execute(cache).await?;
-                if durability == Durability::PowerLoss {
-                    conn.execute("PRAGMA synchronous = FULL;").await?;
-                }
-            }
-            Ok(())
-        })
-    })
+fn pool(engine: Engine, size: u32, durability: Durability) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(engine == Engine::Postgres)
+        .after_connect(move |conn, _| Box::pin(async move { if engine == Engine::Sqlite { prepare(conn, durability, READER_PRAGMAS).await } else { Ok(()) } }))
+}
+
+/// Sets how a new connection to SQLite works.
+pub(super) async fn prepare(conn: &mut Conn, durability: Durability, cache: &'static str) -> Result<(), sqlx::Error> {
+    conn.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;")
+        .await?;
+    conn.execute(cache).await?;
+    if durability == Durability::PowerLoss {
+        conn.execute("PRAGMA synchronous = FULL;").await?;
+    }
+    Ok(())
 }
 
 fn make_parent(database_url: &str) -> Result<(), ConnectError> {

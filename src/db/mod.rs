@@ -7,6 +7,7 @@
 
 mod bulk;
 mod connect;
+mod embedded;
 mod migrate;
 pub mod node;
 mod procedure;
@@ -14,7 +15,8 @@ pub mod revision;
 mod script;
 
 pub use bulk::Bulk;
-pub use connect::{ConnectError, Db, Durability, Engine, Turn, Tx, make_private_folder, sqlite_path};
+pub use connect::{ConnectError, Db, Durability, Engine, Tx, make_private_folder, sqlite_path};
+pub use embedded::Turn;
 pub use migrate::{MigrateError, migrate, migrate_to};
 pub use procedure::changed;
 pub use script::{Answer, Part, Record, Values};

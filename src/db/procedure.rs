@@ -70,18 +70,19 @@ struct Made {
 }
 
 impl Procedures {
-    /// What runs these parts, and whether it was made just now. `None` when they are too many.
-    pub(super) async fn of(&self, conn: &mut Conn, parts: &Sized) -> Result<Option<(Arc<str>, bool)>, sqlx::Error> {
+    /// What runs these parts, when the connection has it.
+    pub(super) fn of(&self, parts: &Sized) -> Option<Arc<str>> {
+        self.made().inserts.get(&key(parts)).cloned()
+    }
+
+    /// Makes what runs these parts; [`Procedures::keep`] it when the transaction in which it was made has ended well. `None` when they are too many.
+    pub(super) async fn make(&self, conn: &mut Conn, parts: &Sized) -> Result<Option<Arc<str>>, sqlx::Error> {
         let values = parts.iter().map(|(bulk, size)| bulk.columns() * size).sum();
         if values == 0 || values > MOST_VALUES {
             return Ok(None);
         }
-        let key = key(parts);
         let name = {
             let mut made = self.made();
-            if let Some(insert) = made.inserts.get(&key) {
-                return Ok(Some((Arc::clone(insert), false)));
-            }
             if made.inserts.len() >= MOST_MADE {
                 return Ok(None);
             }
@@ -89,14 +90,12 @@ impl Procedures {
             format!("script_{}", made.named)
         };
         conn.execute(AssertSqlSafe(definition(&name, parts)).into_sql_str()).await?;
-        let insert: Arc<str> = format!("INSERT INTO temp.{name} VALUES ({})", vec!["?"; values].join(", ")).into();
-        self.made().inserts.insert(key, Arc::clone(&insert));
-        Ok(Some((insert, true)))
+        Ok(Some(format!("INSERT INTO temp.{name} VALUES ({})", vec!["?"; values].join(", ")).into()))
     }
 
-    /// What was made for these parts is gone, with the transaction in which it was made.
-    pub(super) fn forget(&self, parts: &Sized) {
-        self.made().inserts.remove(&key(parts));
+    /// The connection has this for these parts.
+    pub(super) fn keep(&self, parts: &Sized, insert: Arc<str>) {
+        self.made().inserts.insert(key(parts), insert);
     }
 
     /// There is a new connection, which has none.

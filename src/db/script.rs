@@ -14,7 +14,6 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Any, Arguments, AssertSqlSafe, Either, Encode, Executor, Row, SqlSafeStr, Type};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The values of a statement, in the order of its placeholders.
@@ -154,30 +153,17 @@ fn statements<'a>(parts: &'a [(&'static Bulk, usize)]) -> impl Iterator<Item = &
     parts.chunk_by(|(a, _), (b, _)| a.reads() && b.reads())
 }
 
-/// What is known of SQLite's writing connection.
+/// The texts for SQLite, and what its writing connection has of them.
 #[derive(Debug, Default)]
 pub(super) struct Scripts {
     texts: Mutex<Texts>,
     procedures: Procedures,
-    /// How often somebody had it.
-    turns: AtomicU64,
 }
 
 impl Scripts {
-    /// The connection is a new one.
-    pub(super) fn connected(&self) {
+    /// There is a new connection, which has nothing of what was made in the one before.
+    pub(super) fn forget_made(&self) {
         self.procedures.forget_all();
-        self.take_turn();
-    }
-
-    /// Whoever has the connection says so before writing with it. Returns the number of the turn, one more than that of the one before.
-    pub(super) fn take_turn(&self) -> u64 {
-        self.turns.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    /// The number of the last turn.
-    pub(super) fn last_turn(&self) -> u64 {
-        self.turns.load(Ordering::SeqCst)
     }
 
     fn text(&self, around: Around, parts: &[(&'static Bulk, usize)]) -> Arc<str> {
@@ -220,22 +206,31 @@ impl Scripts {
         if parts.iter().any(|part| part.rows > SCRIPT_MOST) {
             return Ok(false);
         }
-        let Some((insert, _)) = self.procedures.of(conn, &sized.texts).await? else { return Ok(false) };
+        let insert = match self.procedures.of(&sized.texts) {
+            Some(insert) => insert,
+            None => {
+                let Some(insert) = self.procedures.make(conn, &sized.texts).await? else { return Ok(false) };
+                self.procedures.keep(&sized.texts, Arc::clone(&insert));
+                insert
+            }
+        };
         finish(conn, insert, sized.values(parts)?, 1).await?;
         Ok(true)
     }
 
     /// Runs what is written last, and commits.
     async fn commit(&self, conn: &mut Conn, parts: &[&Part<'_>], sized: &Chunk) -> Result<(), sqlx::Error> {
-        let Some((insert, is_new)) = self.procedures.of(conn, &sized.texts).await? else {
+        let known = self.procedures.of(&sized.texts);
+        let made = if known.is_none() { self.procedures.make(conn, &sized.texts).await? } else { None };
+        let Some(insert) = known.as_ref().or(made.as_ref()) else {
             let mut answers: Vec<Answer> = parts.iter().map(|_| Answer::default()).collect();
             return self.run_chunk(conn, Around::Commit, parts, sized, &mut answers).await;
         };
-        let done = finish(conn, format!("{insert};\nCOMMIT").into(), sized.values(parts)?, 2).await;
-        if done.is_err() && is_new {
-            self.procedures.forget(&sized.texts);
+        finish(conn, format!("{insert};\nCOMMIT").into(), sized.values(parts)?, 2).await?;
+        if let Some(made) = made {
+            self.procedures.keep(&sized.texts, made);
         }
-        done
+        Ok(())
     }
 
     async fn run_chunk(&self, conn: &mut Conn, around: Around, parts: &[&Part<'_>], sized: &Chunk, answers: &mut [Answer]) -> Result<(), sqlx::Error> {

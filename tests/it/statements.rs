@@ -36,7 +36,7 @@ const STORES: &[(&str, Statements, &[&Bulk])] = &[
 const BULKS: [&str; 3] = ["Bulk::new(", "Bulk::reading(", "Bulk::locking("];
 
 /// Files of the database layer that speak to one engine in its own words: begin a transaction, set a pragma, migrate.
-const ENGINE_FILES: [&str; 6] = ["db/bulk.rs", "db/connect.rs", "db/migrate.rs", "db/mod.rs", "db/procedure.rs", "db/script.rs"];
+const ENGINE_FILES: [&str; 7] = ["db/bulk.rs", "db/connect.rs", "db/embedded.rs", "db/migrate.rs", "db/mod.rs", "db/procedure.rs", "db/script.rs"];
 
 #[tokio::test]
 async fn every_statement_prepares() {
