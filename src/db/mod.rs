@@ -1,7 +1,7 @@
 //! The database: one SQL text for SQLite and PostgreSQL behind `sqlx::Any`.
 //!
 //! Only [`Db::read`] and [`Db::write`] exist. On SQLite all writes go through one connection and begin with
-//! `BEGIN IMMEDIATE`, so that writers queue in the pool and never fail with "busy"; on PostgreSQL writers lock the rows they
+//! `BEGIN IMMEDIATE`, so that writers queue for it and never fail with "busy"; on PostgreSQL writers lock the rows they
 //! change. SQL stands only in the `store.rs` of each feature, inside [`statements!`](crate::statements) or a [`Bulk`], where a test finds and
 //! prepares it on both engines.
 
@@ -18,7 +18,7 @@ pub use bulk::Bulk;
 pub use connect::{ConnectError, Db, Durability, Engine, Tx, make_private_folder, sqlite_path};
 pub use embedded::Turn;
 pub use migrate::{MigrateError, migrate, migrate_to};
-pub use procedure::changed;
+pub use procedure::{AT_ONCE, changed};
 pub use script::{Answer, Part, Record, Values};
 
 /// A connection of either engine.

@@ -11,8 +11,9 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many columns SQLite allows a view.
-const MOST_VALUES: usize = 2000;
+/// How many rows of a statement go into a procedure. Under load many requests share a script's wake-ups; and every new view has SQLite prepare all
+/// statements of the connection once more, so there must be few.
+pub const AT_ONCE: usize = 4;
 /// How many procedures a connection has at most, as many as it keeps prepared statements. The most frequent ones come first.
 const MOST_MADE: usize = 100;
 
@@ -78,7 +79,7 @@ impl Procedures {
     /// Makes what runs these parts; [`Procedures::keep`] it when the transaction in which it was made has ended well. `None` when they are too many.
     pub(super) async fn make(&self, conn: &mut Conn, parts: &Sized) -> Result<Option<Arc<str>>, sqlx::Error> {
         let values = parts.iter().map(|(bulk, size)| bulk.columns() * size).sum();
-        if values == 0 || values > MOST_VALUES {
+        if values == 0 || parts.iter().any(|(_, size)| *size > AT_ONCE) {
             return Ok(None);
         }
         let name = {

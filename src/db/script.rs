@@ -7,7 +7,7 @@
 //! and gets them one after the other, each with exactly its rows.
 
 use super::bulk::{Bulk, SCRIPT_MOST, script_size};
-use super::procedure::{Key, Procedures, key};
+use super::procedure::{AT_ONCE, Key, Procedures, key};
 use super::{Conn, Engine};
 use futures_util::TryStreamExt;
 use sqlx::any::{AnyArguments, AnyRow};
@@ -203,7 +203,7 @@ impl Scripts {
     /// Runs the parts as one statement, which is a transaction of its own outside another. Says whether it could: nothing is written when they are too many.
     pub(super) async fn run_whole(&self, conn: &mut Conn, parts: &[&Part<'_>]) -> Result<bool, sqlx::Error> {
         let sized = Chunk::of(parts, 0);
-        if parts.iter().any(|part| part.rows > SCRIPT_MOST) {
+        if parts.iter().any(|part| part.rows > AT_ONCE) {
             return Ok(false);
         }
         let insert = match self.procedures.of(&sized.texts) {

@@ -156,10 +156,10 @@ impl<'a, J: Journal> Batch<'a, J> {
     }
 
     /// As [`Batch::commit`], without reading what is remembered: everything is written in one visit to the database, unless somebody else has written, or has
-    /// ended one of the holds. `None` when something is not remembered, or that has happened.
+    /// ended one of the holds. `None` when something is not remembered, or that has happened, or there is more than goes at once.
     pub(super) async fn commit_remembered(mut self, db: &Db, ops: &[Op<J::Entry>], memory: &mut Memory) -> Result<Option<Vec<Outcome>>, Refused> {
         let Some(turn) = memory.turn().filter(|turn| db.is_last(turn)) else { return Ok(None) };
-        if ops.iter().any(|op| matches!(op, Op::Void(_))) {
+        if ops.len() > db::AT_ONCE || ops.iter().any(|op| matches!(op, Op::Void(_))) {
             return Ok(None);
         }
         let scope = self.scope(db, ops).await?;
