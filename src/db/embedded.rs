@@ -206,3 +206,50 @@ impl Drop for ScriptTx {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Bulk, changed};
+    use super::*;
+    use std::str::FromStr;
+
+    static INSERT: Bulk = Bulk::new("INSERT", "INSERT INTO t (n) SELECT * FROM (VALUES ", &["BIGINT"], ") AS v WHERE column1 IS NOT NULL");
+
+    fn insert(n: &i64) -> [Part<'_>; 1] {
+        [INSERT.part(std::slice::from_ref(n), |n, values| {
+            values.bind(*n);
+        })]
+    }
+
+    async fn commit(embedded: &Arc<Embedded>, n: i64) -> Turn {
+        embedded.begin_with(&[]).await.unwrap().0.commit(&insert(&n)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_the_last_until_another_is_taken_or_the_connection_is_a_new_one() {
+        sqlx::any::install_default_drivers();
+        let folder = tempfile::tempdir().unwrap();
+        let options = AnyConnectOptions::from_str(&format!("sqlite://{}/x.db?mode=rwc", folder.path().display())).unwrap();
+        let embedded = Arc::new(Embedded::connect(options, Durability::Crash).await.unwrap());
+        embedded.take().await.unwrap().execute("CREATE TABLE t (n INTEGER)").await.unwrap();
+        let first = commit(&embedded, 1).await;
+        let second = embedded.write_since(&first, &insert(&2)).await.unwrap().unwrap();
+        assert_eq!(embedded.write_since(&first, &insert(&-1)).await.unwrap(), None, "there was a turn since");
+        let [wrong] = insert(&-1);
+        assert!(embedded.write_since(&second, &[wrong, changed(&2)]).await.is_err(), "one row was inserted, not two");
+        let third = commit(&embedded, 3).await;
+        embedded.take().await.unwrap().give_up();
+        assert_eq!(embedded.write_since(&third, &insert(&-1)).await.unwrap(), None, "that was another connection");
+        let fourth = commit(&embedded, 4).await;
+        let fifth = embedded.write_since(&fourth, &insert(&5)).await.unwrap().unwrap();
+        let mut dropped = embedded.begin().await.unwrap();
+        dropped.run(&insert(&-1)).await.unwrap();
+        drop(dropped);
+        assert_eq!(embedded.write_since(&fifth, &insert(&-1)).await.unwrap(), None);
+        commit(&embedded, 6).await;
+        let rows: Vec<i64> = sqlx::query_scalar("SELECT n FROM t ORDER BY n").fetch_all(&mut *embedded.take().await.unwrap()).await.unwrap();
+        assert_eq!(rows, [1, 2, 3, 4, 5, 6]);
+        embedded.close().await;
+        assert!(embedded.begin().await.is_err());
+    }
+}
