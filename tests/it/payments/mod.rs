@@ -106,7 +106,6 @@ impl Till {
         self.shop.available(user).await
     }
 
-
     /// Delivers everything that was not delivered, in the order in which it happened.
     pub async fn deliver_all(&self) {
         for message in self.stripe.untaken() {
