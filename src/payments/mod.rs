@@ -8,8 +8,8 @@
 //!
 //! Locks are taken in the order message, order, wallet.
 //!
-//! [`provider`] is what the shop asks of a payment provider, in this project's own words; no other room knows which one there is. What a provider
-//! answers is a claim of somebody else, which is held against the order before anything is credited.
+//! [`provider`] is what the shop asks of a payment provider, in this project's own words; no other room knows which one there is
+//! ([`stripe`]). What a provider answers is a claim of somebody else, which is held against the order before anything is credited.
 //!
 //! Callers: `web` (the pages that sell, and the door at which messages arrive), `app` (start-up and periodic work). No room below calls it.
 
@@ -22,6 +22,7 @@ pub mod provider;
 mod reconcile;
 mod refunds;
 pub mod store;
+pub mod stripe;
 
 pub use inbox::{ReceiveError, Received};
 pub use order::{Method, NewOrder, Order, State, What, Wish};

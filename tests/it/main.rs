@@ -26,4 +26,5 @@ mod schema;
 mod sessions;
 mod setup;
 mod statements;
+mod stripe;
 mod web;

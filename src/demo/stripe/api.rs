@@ -50,7 +50,8 @@ pub(super) struct Call<'a> {
 /// What was answered to a request that had a key.
 #[derive(Clone)]
 struct Kept {
-    asked: String,
+    /// The path and the parameters, in whatever order they stood.
+    asked: (String, Value),
     status: u16,
     body: Value,
 }
@@ -72,7 +73,7 @@ pub(super) fn answer(world: &mut World, replays: &mut Replays, secret: &str, cal
         let (status, body) = perform(world, call);
         return (status, body, false);
     };
-    let asked = format!("{} {}", call.path, call.form);
+    let asked = (call.path.to_owned(), form::parse(call.form));
     match replays.0.get(key) {
         Some(kept) if kept.asked == asked => (kept.status, kept.body.clone(), true),
         Some(_) => {

@@ -160,7 +160,7 @@ fn change_price(world: &mut World, subscription: &str, price: &str, form: &Value
     if world.text(price, "/currency") != world.text(subscription, "/currency") {
         return Err(Refusal::invalid("items[0][price_data][currency]", "The price specified must use the subscription's currency.", ""));
     }
-    if text(form, "/billing_cycle_anchor") != Some("now") {
+    if text(form, "/billing_cycle_anchor/type") != Some("now") {
         set_item(world, subscription, price, start, end);
         return Ok(());
     }

@@ -76,6 +76,18 @@ pub(super) fn write(world: &mut World, subscription: &str, reason: &str, lines: 
 pub(super) fn paid_by(world: &mut World, invoice: &str, intent: &str) {
     world.set(invoice, json!({"_intent": intent}));
     world.set(intent, json!({"_invoice": invoice}));
+    note_payment(world, invoice, intent, "open");
+}
+
+/// The list that is shown when it is asked for.
+fn note_payment(world: &mut World, invoice: &str, intent: &str, status: &str) {
+    let due = world.number(invoice, "/amount_due");
+    let fields = json!({
+        "amount_paid": if status == "paid" { Some(due) } else { None }, "amount_requested": due, "currency": world.get(invoice)["currency"], "invoice": invoice,
+        "status": status, "payment": {"type": "payment_intent", "payment_intent": intent},
+    });
+    let payment = world.shape(Kind::InvoicePayment, fields);
+    world.set(invoice, json!({"_payments": {"object": "list", "data": [payment], "has_more": false, "url": "/v1/invoice_payments"}}));
 }
 
 /// An invoice's money is there.
@@ -95,12 +107,7 @@ pub(super) fn paid(world: &mut World, invoice: &str, intent: Option<&str>) {
         }),
     );
     if let Some(intent) = intent {
-        let fields = json!({
-            "amount_paid": due, "amount_requested": due, "currency": world.get(invoice)["currency"], "invoice": invoice, "status": "paid",
-            "payment": {"type": "payment_intent", "payment_intent": intent},
-        });
-        let payment = world.shape(Kind::InvoicePayment, fields);
-        world.set(invoice, json!({"_payments": {"object": "list", "data": [payment], "has_more": false, "url": "/v1/invoice_payments"}}));
+        note_payment(world, invoice, intent, "paid");
     }
     world.emit("invoice.paid", invoice);
     world.emit("invoice.payment_succeeded", invoice);

@@ -245,7 +245,7 @@ async fn a_subscription_is_changed_cancelled_and_resumed() {
     let invoices = || async { bench.get(&format!("invoices?subscription={}", id(&subscription))).await["data"].as_array().unwrap().clone() };
     bench.post(&path, &[&price("1000")[..], &[("proration_behavior", "none")]].concat()).await;
     assert_eq!(invoices().await.len(), 1, "a smaller price is asked at the next renewal");
-    let now = [("billing_cycle_anchor", "now"), ("payment_behavior", "error_if_incomplete"), ("proration_behavior", "always_invoice")];
+    let now = [("billing_cycle_anchor[type]", "now"), ("payment_behavior", "error_if_incomplete"), ("proration_behavior", "always_invoice")];
     bench.stripe.card_becomes(&customer, Card::Declined);
     let before = bench.get(&path).await;
     assert_eq!(bench.post(&path, &[&price("9000")[..], &now].concat()).await.0, 402);
