@@ -20,7 +20,8 @@ use crate::kernel::{Clock, IdGen, Kit, Random};
 use crate::ledger::{Books, LedgerError, Meter, NodeRun};
 use crate::limits::Limits;
 use crate::mail::{Outbox, Transport, TransportError};
-use crate::payments::Payments;
+use crate::payments::provider::Provider;
+use crate::payments::{self, Payments};
 use crate::relay::{Relay, RelayConfig, RelayParts};
 use crate::usage::Journal;
 use crate::{catalog, channels, keys, plans, sessions, settings};
@@ -134,6 +135,9 @@ pub enum StartError {
     /// Mail cannot be set up.
     #[error(transparent)]
     Mail(#[from] TransportError),
+    /// Card payments cannot be set up.
+    #[error(transparent)]
+    Stripe(#[from] payments::stripe::CannotStart),
     /// Redis cannot be set up.
     #[error("REDIS_URL: {0}")]
     Redis(#[from] redis::RedisError),
@@ -169,6 +173,12 @@ pub async fn open_database(config: &Config, clock: &Clock, node_timeout: Duratio
     migrate(&db).await.map_err(ConnectError::from)?;
     let node = node::claim(&db, clock, millis(node_timeout)).await?;
     Ok((db, node))
+}
+
+/// Who takes cards, when anybody does.
+fn card_payments(config: &Config) -> Result<Option<Arc<dyn Provider>>, StartError> {
+    let Some(stripe) = &config.stripe else { return Ok(None) };
+    Ok(Some(Arc::new(payments::stripe::Stripe::new(stripe)?)))
 }
 
 /// Starts everything but the listener.
@@ -213,9 +223,10 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
         tasks: tasks.clone(),
     };
     let passwords = PasswordHasher::new(environment.password_params, kit.random.clone())?;
+    let provider = card_payments(&config)?;
     let app = App(Arc::new(Inner {
         accounts: Accounts::new(db.clone(), kit.clone(), passwords, limits.clone(), settings.clone(), public_url.as_str()),
-        payments: Payments::new(db.clone(), kit.clone(), books.clone(), settings.clone(), None, public_url.as_str()),
+        payments: Payments::new(db.clone(), kit.clone(), books.clone(), settings.clone(), provider, public_url.as_str()),
         sessions: sessions::Store::new(db.clone(), kit.clock.clone(), kit.random.clone()),
         relay: Relay::new(parts),
         outbox: Outbox::new(db.clone(), kit.clock.clone(), Transport::new(&config.mail)?),

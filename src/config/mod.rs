@@ -11,6 +11,7 @@ mod mail;
 mod proxies;
 mod public_url;
 mod reader;
+mod stripe;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use mail::{Delivery, MailConfig, SmtpConfig, SmtpTls};
 pub use proxies::{ProxyHeader, TrustedProxies};
 pub use public_url::PublicUrl;
 pub use reader::{ConfigError, Problem};
+pub use stripe::StripeConfig;
 
 use crate::kernel::secrets::Secret;
 use reader::Reader;
@@ -46,6 +48,8 @@ pub struct Config {
     pub redis_url: Option<Secret<String>>,
     /// How mail leaves the house.
     pub mail: MailConfig,
+    /// Card payments, when there are any.
+    pub stripe: Option<StripeConfig>,
     /// The largest request body, in bytes.
     pub body_limit: usize,
     /// How many bytes of answers are kept for identical requests.
@@ -121,6 +125,7 @@ impl Config {
             database,
             redis_url: redis_url(&mut reader),
             mail: mail::read(&mut reader, &data_dir),
+            stripe: stripe::read(&mut reader),
             body_limit: body_limit(&mut reader),
             response_cache: response_cache(&mut reader),
             drain: Duration::from_secs(reader.number("DRAIN_SECONDS", 30, 0..=3600)),

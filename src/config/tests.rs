@@ -71,6 +71,12 @@ fn each_kind_of_mistake_is_found() {
         ("REDIS_URL", "redis://:change-me@127.0.0.1:6379"),
         ("MAIL_FROM", "nobody"),
         ("SMTP_PORT", "0"),
+        ("STRIPE_SECRET_KEY", "pk_test_published"),
+        ("STRIPE_SECRET_KEY", "sk_"),
+        ("STRIPE_WEBHOOK_SECRET", "we_1234567890"),
+        ("STRIPE_API_BASE", "http://stripe.example.com"),
+        ("STRIPE_API_BASE", "https://api.stripe.com/v1"),
+        ("STRIPE_API_BASE", "api.stripe.com"),
         ("UPSTREAM_CONNECT_TIMEOUT_MS", "5"),
         ("UPSTREAM_IDLE_TIMEOUT_MS", "1m"),
         ("LOG_FORMAT", "xml"),
@@ -117,6 +123,18 @@ fn good_values_arrive() {
     assert_eq!(smtp.login.as_ref().unwrap().1.reveal(), " with space ");
     assert_eq!((config.mail.from.name.as_deref(), config.mail.from.email.to_string().as_str()), (Some("My Shop"), "shop@example.com"));
     assert!(config.redis_url.is_none());
+}
+
+#[test]
+fn cards_are_taken_with_a_key_and_messages_believed_with_a_secret() {
+    assert!(config(&[]).unwrap().stripe.is_none());
+    assert!(config(&[("STRIPE_SECRET_KEY", " "), ("STRIPE_WEBHOOK_SECRET", "whsec_12345678")]).unwrap().stripe.is_none());
+    let stripe = config(&[("STRIPE_SECRET_KEY", "rk_live_12345678"), ("STRIPE_WEBHOOK_SECRET", "  ")]).unwrap().stripe.unwrap();
+    assert!(stripe.webhook_secret.is_none() && stripe.api_base.is_none());
+    let settings = [("STRIPE_SECRET_KEY", "sk_test_12345678\n"), ("STRIPE_WEBHOOK_SECRET", "whsec_12345678"), ("STRIPE_API_BASE", "http://127.0.0.1:12111/")];
+    let stripe = config(&settings).unwrap().stripe.unwrap();
+    assert_eq!((stripe.secret_key.reveal().as_str(), stripe.api_base.as_deref()), ("sk_test_12345678", Some("http://127.0.0.1:12111")));
+    assert!(!format!("{stripe:?}").contains("12345678"));
 }
 
 #[test]

@@ -14,9 +14,6 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// The word that an order keeps as its method: `stripe`.
     fn name(&self) -> &'static str;
 
-    /// Where its pages are (`https://checkout.stripe.com`): what the answer to a form may send a browser to.
-    fn page_origins(&self) -> Vec<String>;
-
     /// The provider's customer for one of ours, found again by our id or made.
     async fn customer(&self, new: &NewCustomer) -> Result<String, ProviderError>;
 

@@ -1,6 +1,7 @@
 //! The adapter against the simulated Stripe, over HTTP.
 
 use axum::http::HeaderMap;
+use farebox::config::StripeConfig;
 use farebox::demo::stripe::{Card, Fault, Options, Post, Stripe as Fake, signature};
 use farebox::kernel::secrets::Secret;
 use farebox::kernel::{Clock, Currency, Id, IdGen, Kit, Money, Random};
@@ -9,7 +10,7 @@ use farebox::payments::provider::{
     MovementKind, NewCheckout, NewCustomer, NewRefund, PaymentState, PaymentStatus, Provider, ProviderError, RefundState, Rejected, RenewingPlan, Sale,
     SavedCharge, SubscriptionState, Unit, When,
 };
-use farebox::payments::stripe::{Settings, Stripe};
+use farebox::payments::stripe::Stripe;
 
 const KEY: &str = "sk_test_simulated";
 const SECRET: &str = "whsec_simulated";
@@ -83,7 +84,7 @@ impl Bench {
 
 fn account(fake: &Fake, key: &str, webhook_secret: Option<&str>) -> Stripe {
     let secret = |text: &str| Secret::new(text.to_owned());
-    Stripe::new(&Settings { secret_key: secret(key), webhook_secret: webhook_secret.map(secret), api_base: Some(fake.base_url()) }).unwrap()
+    Stripe::new(&StripeConfig { secret_key: secret(key), webhook_secret: webhook_secret.map(secret), api_base: Some(fake.base_url()) }).unwrap()
 }
 
 fn monthly(plan: Id) -> RenewingPlan {

@@ -21,6 +21,7 @@ use super::provider::{
     Change, Charged, Checkout, Confirmation, Dispute, Event, Incoming, Invoice, InvoiceState, List, Movement, NewCheckout, NewCustomer, NewRefund, Page,
     Payment, PaymentState, Provider, ProviderError, Refund, Rejected, Sale, SavedCard, SavedCharge, Subscription, SubscriptionState, Unreadable, When,
 };
+use crate::config::StripeConfig;
 use crate::kernel::secrets::Secret;
 use async_trait::async_trait;
 use axum::http::HeaderMap;
@@ -34,17 +35,6 @@ use stripe_checkout::checkout_session::ExpireCheckoutSession;
 use stripe_client_core::{RequestBuilder, StripeMethod};
 use stripe_core::payment_intent::CancelPaymentIntent;
 use thing::{Thing, is_id};
-
-/// The settings of Stripe.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The secret key of the account (`sk_...`), or a restricted one (`rk_...`).
-    pub secret_key: Secret<String>,
-    /// The secret of the webhook's endpoint; without one every message is refused.
-    pub webhook_secret: Option<Secret<String>>,
-    /// Another address than Stripe's, for tests.
-    pub api_base: Option<String>,
-}
 
 /// Why there is no Stripe.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +52,6 @@ pub enum CannotStart {
 pub struct Stripe {
     api: Api,
     webhook_secret: Option<Secret<String>>,
-    api_base: Option<String>,
 }
 
 impl Stripe {
@@ -70,9 +59,8 @@ impl Stripe {
     ///
     /// # Errors
     /// As [`CannotStart`] says.
-    pub fn new(settings: &Settings) -> Result<Self, CannotStart> {
-        // The client cannot be made without any, and says so with a panic.
-        if rustls_native_certs::load_native_certs().certs.is_empty() {
+    pub fn new(settings: &StripeConfig) -> Result<Self, CannotStart> {
+        if !has_certificates() {
             return Err(CannotStart::NoCertificates);
         }
         let webhook_secret = settings.webhook_secret.clone().filter(|secret| !secret.reveal().trim().is_empty());
@@ -80,7 +68,7 @@ impl Stripe {
             tracing::warn!("STRIPE_WEBHOOK_SECRET is not set: every message of Stripe's is refused, and payments are only found by asking");
         }
         let api = Api::new(&settings.secret_key, settings.api_base.as_deref()).map_err(|error| CannotStart::Settings(error.to_string()))?;
-        Ok(Self { api, webhook_secret, api_base: settings.api_base.clone() })
+        Ok(Self { api, webhook_secret })
     }
 
     /// Tells what came of a payment that was just tried.
@@ -109,6 +97,11 @@ impl Stripe {
     }
 }
 
+/// Whether this machine has certificates of authorities. The client cannot be made without any, and says so with a panic.
+pub fn has_certificates() -> bool {
+    !rustls_native_certs::load_native_certs().certs.is_empty()
+}
+
 /// Refuses what cannot be an id before it becomes part of a path.
 fn checked(id: &str) -> Result<&str, ProviderError> {
     if is_id(id) { Ok(id) } else { Err(ProviderError::Unknown("not an id of Stripe's".to_owned())) }
@@ -118,12 +111,6 @@ fn checked(id: &str) -> Result<&str, ProviderError> {
 impl Provider for Stripe {
     fn name(&self) -> &'static str {
         "stripe"
-    }
-
-    fn page_origins(&self) -> Vec<String> {
-        let own = self.api_base.as_deref().and_then(|base| url::Url::parse(base).ok()).map(|base| base.origin().ascii_serialization());
-        let stripes = ["https://checkout.stripe.com", "https://billing.stripe.com", "https://hooks.stripe.com", "https://invoice.stripe.com"];
-        own.map_or_else(|| stripes.map(str::to_owned).to_vec(), |own| vec![own])
     }
 
     async fn customer(&self, new: &NewCustomer) -> Result<String, ProviderError> {
