@@ -45,21 +45,25 @@ fn settings(args: &DemoArgs, folder: &Path) -> Result<Config, ConfigError> {
     })
 }
 
-async fn serve(config: Config, args: DemoArgs, folder: PathBuf) -> anyhow::Result<ExitCode> {
+async fn serve(mut config: Config, args: DemoArgs, folder: PathBuf) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let (listener, public_url) = bind(&config).await?;
     let upstream = demo::start_upstream(if args.instant { Pace::NONE } else { Pace::REAL }).await?;
+    let stripe = demo::start_stripe().await?;
+    config.stripe = demo::card_payments(&stripe);
     // Absolute, like the folder of the mail: programs that read this line stand in other folders.
     let database_url = format!("sqlite://{}", std::path::absolute(folder.join("farebox.db"))?.display());
     let started = app::start(config, public_url, Environment::production()).await?;
     let furnished = demo::furnish(&started.app, &upstream).await?;
     let server = Server::serve(started, listener)?;
     let url = server.app.public_url.as_str().to_owned();
-    let places = Places { url: &url, upstream: &upstream.base_url(), mail: &folder.join("mail"), database: &database_url };
+    demo::connect_stripe(&stripe, &url);
+    let places = Places { url: &url, upstream: &upstream.base_url(), stripe: &stripe.base_url(), mail: &folder.join("mail"), database: &database_url };
     announce(&places, &furnished, args.json)?;
     signals.wait().await;
     server.shutdown().await;
     upstream.stop().await;
+    stripe.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,6 +71,7 @@ async fn serve(config: Config, args: DemoArgs, folder: PathBuf) -> anyhow::Resul
 struct Places<'a> {
     url: &'a str,
     upstream: &'a str,
+    stripe: &'a str,
     mail: &'a Path,
     database: &'a str,
 }
@@ -87,6 +92,7 @@ fn announce(places: &Places<'_>, furnished: &Furnished, json: bool) -> anyhow::R
             "mail_dir": mail,
             "database_url": places.database,
             "upstream": {"url": places.upstream, "key": demo::UPSTREAM_KEY},
+            "stripe": {"url": places.stripe, "control": format!("{}/control", places.stripe), "key": demo::STRIPE_KEY},
         });
         writeln!(out, "{line}")?;
         return Ok(out.flush()?);
@@ -99,6 +105,7 @@ fn announce(places: &Places<'_>, furnished: &Furnished, json: bool) -> anyhow::R
     for card in &furnished.gift_cards {
         writeln!(out, "  gift card {}", card.reveal())?;
     }
+    writeln!(out, "  card      {}  (simulated; {}/control)", demo::stripe::Card::Good.number(), places.stripe)?;
     writeln!(out, "  mail      {}\n\nTry:\n", mail.display())?;
     let body = format!(r#"{{"model":"{}","stream":true,"messages":[{{"role":"user","content":"Say hello"}}]}}"#, furnished.model);
     writeln!(

@@ -1,6 +1,8 @@
 //! The demo: a whole shop with nothing but this binary. [`upstream`] plays the AI provider that the shop resells, on a port of its
 //! own and in real HTTP, so that nothing in the shop can tell it from a paid one; the tests drive it for the same reason.
 //!
+//! [`stripe`] plays the payment provider in the same way, with pages on which a browser pays by cards that are none.
+//!
 //! [`furnish`] fills an empty shop through the same features that its admin would use.
 
 mod offers;
@@ -11,13 +13,17 @@ use crate::accounts::{Email, Password};
 use crate::app::App;
 use crate::catalog;
 use crate::channels;
+use crate::config::StripeConfig;
 use crate::gift_cards::{self, NewBatch};
 use crate::i18n::Lang;
 use crate::kernel::secrets::{self, Secret};
-use crate::kernel::{FieldError, Id, NEVER, Random, Usd};
+use crate::kernel::{Clock, FieldError, Id, NEVER, Random, Usd};
 use crate::keys::{self, NewKey};
 use crate::ledger::{CreditKind, EVERYTHING, Grant, House};
+use crate::payments::stripe::has_certificates;
 use anyhow::anyhow;
+use std::net::{Ipv4Addr, SocketAddr};
+use stripe::Stripe;
 use upstream::{Options, Pace, Upstream};
 
 /// Somebody who can log in.
@@ -46,6 +52,9 @@ pub struct Furnished {
 
 /// The key that the shop sends to the simulated provider.
 pub const UPSTREAM_KEY: &str = "upstream-demo-key";
+/// The key that the shop sends to the simulated Stripe, and what its messages are signed with.
+pub const STRIPE_KEY: &str = "sk_test_farebox_demo";
+const STRIPE_SECRET: &str = "whsec_farebox_demo";
 /// How many requests the simulated provider remembers: a demo may run for days.
 const DEMO_MEMORY: usize = 100;
 /// What the demo's customer begins with.
@@ -61,6 +70,28 @@ pub async fn start_upstream(pace: Pace) -> anyhow::Result<Upstream> {
     let upstream = Upstream::start(Options { key: Some(UPSTREAM_KEY.to_owned()), pace, remember: DEMO_MEMORY, ..Options::default() }).await?;
     upstream.behave("strict")?;
     Ok(upstream)
+}
+
+/// Starts the simulated Stripe.
+///
+/// # Errors
+/// When no port can be opened.
+pub async fn start_stripe() -> anyhow::Result<Stripe> {
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let options = stripe::Options { listen, secret_key: STRIPE_KEY.to_owned(), clock: Clock::system(), random: Random::system() };
+    Ok(Stripe::start(options).await?)
+}
+
+/// The settings of a shop whose cards are charged by the simulated Stripe. None on a machine on which the client cannot be made.
+pub fn card_payments(stripe: &Stripe) -> Option<StripeConfig> {
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let config = StripeConfig { secret_key: secret(STRIPE_KEY), webhook_secret: Some(secret(STRIPE_SECRET)), api_base: Some(stripe.base_url()) };
+    has_certificates().then_some(config)
+}
+
+/// Tells the simulated Stripe where the shop is that its messages go to.
+pub fn connect_stripe(stripe: &Stripe, shop: &str) {
+    stripe.send_to(&format!("{shop}/webhooks/stripe"), STRIPE_SECRET);
 }
 
 /// Fills an empty shop: an owner, a customer with credit and a key, models with prices, a channel of each kind, gift cards.
