@@ -4,7 +4,7 @@
 //! its total limit nor its limit per customer, except for an order that was paid after its reservation had ended, which is honoured; a discount is rounded
 //! down, never exceeds the purchase, and makes it free only where the coupon says 100 %.
 //!
-//! Locks are taken in the order use, coupon, first purchase, count; all of them in the transaction of the order.
+//! Locks are taken in the order use, coupon, first purchase, count, and before the wallet; all of them in the transaction of the order.
 //!
 //! Callers: the orders (reserve, used, release), the admin's coupon pages.
 

@@ -149,7 +149,7 @@ async fn check(conn: &mut Conn, coupon: &CouponView, now: i64, user: Id, basket:
     Ok(Discount { coupon: coupon.id, off, bonus })
 }
 
-/// The order was paid: its coupon is used for good, even if the reservation had ended. Whether that is new.
+/// The order was paid: its coupon is used for good, even if the reservation had ended. Whether that is new. To be called before the wallet is locked.
 ///
 /// # Errors
 /// The database's.

@@ -203,7 +203,7 @@ pub async fn order_paid(tx: &mut Tx, kit: &Kit, user: Id, order: Id, paid: Usd) 
     store::hold(tx, user, order, due_at, rules.reward, rules.welcome).await
 }
 
-/// An order was refunded or is disputed. Undoes the reward that it has earned, as long as that is held. Whether it was.
+/// An order was refunded or is disputed. Undoes the reward that it has earned, as long as that is held. Whether it was. To be called before the wallet is locked.
 ///
 /// # Errors
 /// The database's.

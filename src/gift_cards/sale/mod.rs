@@ -117,7 +117,8 @@ pub async fn issue(tx: &mut Tx, kit: &Kit, sold: &Sold<'_>) -> Result<bool, sqlx
     store::insert(tx, sold, kit.clock.now_ms()).await
 }
 
-/// Takes a card back whose order is refunded, if nobody has redeemed it. None when the order bought no card. Idempotent.
+/// Takes a card back whose order is refunded, if nobody has redeemed it. None when the order bought no card. Idempotent. To be called before the buyer's
+/// wallet is locked: whoever redeems the card locks it first.
 ///
 /// # Errors
 /// The database's.

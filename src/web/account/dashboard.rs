@@ -2,7 +2,7 @@
 
 use super::views::Dashboard;
 use crate::gift_cards::{self, RedeemError, Redeemed};
-use crate::limits::Guess;
+use crate::limits::{Guess, Guessed};
 use crate::web::error::{Answer, Problem};
 use crate::web::format::{day_start, month_start};
 use crate::web::page::{render, render_as};
@@ -56,13 +56,18 @@ pub async fn redeem(State(site): State<Site>, customer: Customer, mut form: Form
 pub(super) async fn try_code(site: &Site, customer: &Customer, typed: &str) -> Result<Result<String, &'static str>, Problem> {
     let mut guesses = Vec::new();
     for (guess, subject) in [(Guess::CodeAccount, customer.user.id.to_string()), (Guess::CodeSource, customer.source.clone())] {
-        guesses.push(site.limits.guess(guess, &subject).await.map_err(|limit| Problem::TooMany(limit.retry_after_s))?);
+        match site.limits.guess(guess, &subject).await {
+            Ok(guessed) => guesses.push(guessed),
+            Err(limit) => {
+                // Nothing was tried: the account does not wait longer for what its address has done.
+                forgive(site, &guesses).await;
+                return Err(Problem::TooMany(limit.retry_after_s));
+            }
+        }
     }
     let outcome = gift_cards::redeem(&site.db, &site.kit, &site.books, customer.user.id, typed).await;
     if !outcome.as_ref().is_err_and(RedeemError::is_wrong_code) {
-        for guessed in &guesses {
-            site.limits.was_right(guessed).await;
-        }
+        forgive(site, &guesses).await;
     }
     match outcome {
         Ok(Redeemed { amount, plan: None }) => Ok(Ok(customer.page.with("redeem.done", "amount", amount.display()))),
@@ -71,6 +76,12 @@ pub(super) async fn try_code(site: &Site, customer: &Customer, typed: &str) -> R
             Ok(Ok(customer.page.with("redeem.done_plan", "name", plan.map(|plan| plan.terms.name).unwrap_or_default())))
         }
         Err(error) => words(error).map(Err),
+    }
+}
+
+async fn forgive(site: &Site, guesses: &[Guessed]) {
+    for guessed in guesses {
+        site.limits.was_right(guessed).await;
     }
 }
 

@@ -57,7 +57,8 @@ pub async fn page(site: &Site, customer: Customer, cursors: Cursors, form: Form)
     redeemed.truncate(REDEEMED as usize);
     let older_bought = bought.last().filter(|_| more.0).map(|last: &SaleView| format!("/account/gift-cards?bought={}", last.order));
     let older_redeemed = redeemed.last().filter(|_| more.1).map(|last: &RedeemedCard| format!("/account/gift-cards?at={}&card={}", last.at, last.id));
-    Ok(GiftCards { page, bought, older_bought, redeemed, older_redeemed, form })
+    let takes_cards = site.payments.takes_cards();
+    Ok(GiftCards { page, bought, older_bought, redeemed, older_redeemed, form, takes_cards })
 }
 
 /// `POST /account/gift-cards/redeem`

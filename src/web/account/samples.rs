@@ -214,13 +214,24 @@ fn gift_cards_and_referrals_render_in_both_languages() {
         form.refuse("to", "field.email");
         form.refuse("code", "redeem.limit");
         let (older_bought, older_redeemed) = (Some("/account/gift-cards?bought=1".to_owned()), Some("/account/gift-cards?at=1&card=2".to_owned()));
-        let full = GiftCards { page: page("/account/gift-cards"), bought: bought.clone(), older_bought, redeemed: redeemed.clone(), older_redeemed, form };
+        let full = GiftCards {
+            page: page("/account/gift-cards"),
+            bought: bought.clone(),
+            older_bought,
+            redeemed: redeemed.clone(),
+            older_redeemed,
+            form,
+            takes_cards: true,
+        };
         let html = full.render().unwrap();
         check_page(&html);
         assert!(html.contains("name=\"what\" value=\"gift_card\"") && html.contains("bob&#60;b@") && html.contains("Asia/&#34;Shanghai"), "{html}");
         assert_eq!(html.matches("/send\"").count(), 2, "what is redeemed or refunded is not sent again");
-        let empty = GiftCards { bought: vec![], older_bought: None, redeemed: vec![], older_redeemed: None, form: Form::empty(lang), ..full };
-        check_page(&empty.render().unwrap());
+        let empty =
+            GiftCards { bought: vec![], older_bought: None, redeemed: vec![], older_redeemed: None, form: Form::empty(lang), takes_cards: false, ..full };
+        let html = empty.render().unwrap();
+        check_page(&html);
+        assert!(!html.contains("value=\"card\""));
         let mut form = Form::empty(lang).fill("to", "x");
         form.refuse("to", "field.email");
         check_page(&SendCard { page: page("/account/gift-cards/4/send"), sale: sale.clone(), form }.render().unwrap());

@@ -54,6 +54,8 @@ pub struct GiftCards {
     pub older_redeemed: Option<String>,
     /// The redeem box, and the form of a new gift.
     pub form: Form,
+    /// Whether it can be paid by card, and not only from the balance.
+    pub takes_cards: bool,
 }
 
 /// `/account/gift-cards/{order}/send`
