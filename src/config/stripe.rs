@@ -35,7 +35,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<StripeConfig> {
 /// A prefix and enough behind it, all visible.
 fn has_shape(text: &str, prefixes: &[&str]) -> bool {
     let rest = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
-    rest.is_some_and(|rest| rest.len() >= 8 && rest.bytes().all(|byte| byte.is_ascii_graphic()))
+    rest.is_some_and(|rest| rest.len() >= 4 && rest.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 /// The key travels there, so in the clear only within this machine.

@@ -31,6 +31,7 @@ pub(super) fn new_intent(world: &mut World, amount: i64, currency: &str, fields:
     let intent = world.make(Kind::Intent, fields);
     let secret = format!("{intent}_secret_{}", world.letters(24));
     world.set(&intent, json!({"amount": amount, "currency": currency, "client_secret": secret}));
+    world.emit("payment_intent.created", &intent);
     intent
 }
 
