@@ -181,6 +181,17 @@ pub async fn list(conn: &mut Conn, only: Option<Visibility>, after: Option<(i64,
     store::plans(conn, only, after.unwrap_or((i64::MIN, Id(0))), limit).await
 }
 
+/// Whether what lies in the account of plans is what the subscriptions have paid for and not got yet: the part of the audit that the ledger, which does not know plans,
+/// cannot prove. Returns a line when it is not.
+///
+/// # Errors
+/// The database's.
+pub async fn audit(conn: &mut Conn) -> Result<Option<String>, sqlx::Error> {
+    let (by_rows, by_transfers) = store::undelivered(conn).await?;
+    let differs = || format!("plans: subscriptions have {by_rows} paid for and not delivered, the account of plans has {by_transfers}");
+    Ok((by_rows != by_transfers).then(differs))
+}
+
 /// One plan.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use super::views::{PeriodView, SubscriptionView, TermView};
 use super::{Offer, Plan, Reserve, State, Terms, Visibility};
 use crate::db::{Conn, flag};
 use crate::kernel::{Id, Usd};
+use crate::ledger::House;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row};
 use std::sync::Arc;
@@ -67,6 +68,11 @@ crate::statements! {
     OF_USER = "SELECT s.id, s.plan_id, s.state, s.external_id, s.starts_at, s.paid_until, s.cancelled_at, s.ended_at, v.plan_id, v.terms \
                FROM plan_subscription s LEFT JOIN plan_version v ON v.id = s.next_version_id WHERE s.user_id = $1 AND s.id < $2 ORDER BY s.id DESC LIMIT $3";
     PERIODS_OF = "SELECT number, starts_at, ends_at, credit_id, bonus_id FROM plan_period WHERE subscription_id = $1 ORDER BY number DESC LIMIT $2";
+    /// What subscriptions that have not ended were paid for and have not been granted, and what of open periods is not earned yet.
+    UNDELIVERED = "SELECT CAST(COALESCE((SELECT SUM(t.paid) FROM plan_term t JOIN plan_subscription s ON s.id = t.subscription_id WHERE s.state <> 'ended'), 0) \
+                   - COALESCE((SELECT SUM(p.share) FROM plan_period p JOIN plan_subscription s ON s.id = p.subscription_id WHERE s.state <> 'ended'), 0) \
+                   + COALESCE((SELECT SUM(p.share - p.spent) FROM plan_period p WHERE p.closed_at IS NULL), 0) AS BIGINT)";
+    IN_ACCOUNT = "SELECT CAST(COALESCE((SELECT SUM(amount) FROM transfer WHERE credit = $1), 0) - COALESCE((SELECT SUM(amount) FROM transfer WHERE debit = $1), 0) AS BIGINT)";
     OF_ORDER = "SELECT p.credit_id, p.bonus_id FROM plan_term t JOIN plan_period p ON p.subscription_id = t.subscription_id \
                 AND p.number >= t.first_period AND p.number < t.first_period + t.periods WHERE t.source = $1 AND t.ends_at > t.starts_at ORDER BY p.number";
 }
@@ -484,6 +490,13 @@ async fn periods_of(conn: &mut Conn, subscription: Id, limit: i64) -> Result<Vec
         credits: [credit, bonus].into_iter().flatten().map(Id).collect(),
     };
     Ok(rows.into_iter().map(view).collect())
+}
+
+/// What was paid for plans and is not delivered: by the subscriptions, and by the transfers of the account in which it lies.
+pub(super) async fn undelivered(conn: &mut Conn) -> Result<(Usd, Usd), sqlx::Error> {
+    let by_rows = sqlx::query_scalar::<Any, i64>(UNDELIVERED).fetch_one(&mut *conn).await?;
+    let by_transfers = sqlx::query_scalar::<Any, i64>(IN_ACCOUNT).bind(House::Plans.number()).fetch_one(conn).await?;
+    Ok((Usd(by_rows), Usd(by_transfers)))
 }
 
 /// The credits that an order or an invoice has granted so far, in their order.

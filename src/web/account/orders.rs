@@ -42,6 +42,8 @@ pub async fn top_up(State(site): State<Site>, Customer { page, .. }: Customer) -
 pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form) -> Answer {
     let page = &customer.page;
     let wish = match form.text("what") {
+        // What should be renewed must not be sold for one term.
+        "plan" if form.text("way") == "subscription" => Err(vec![FieldError::new("", "order.error.not_this_way")]),
         "plan" => Ok(Wish::Plan(form.text("plan").parse().map_err(|_| Problem::BadRequest)?)),
         "gift_card" => gift(&site, &form),
         _ => credit(&site, &form).map(Wish::TopUp),

@@ -12,7 +12,7 @@ use farebox::kernel::secrets::Secret;
 use farebox::kernel::{Clock, Id, NEVER, Random, Usd};
 use farebox::keys::{self, KeyFields, NewKey, UserLimits};
 use farebox::ledger::{self, CreditKind, EVERYTHING, Grant, House};
-use farebox::usage;
+use farebox::{plans, usage};
 use std::collections::HashMap;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -237,6 +237,8 @@ impl TestApp {
         assert!(report.is_clean(), "{:#?}", report.findings);
         let by_request = usage::audit(&mut self.app.db.snapshot().await.expect("a snapshot")).await.expect("the audit runs");
         assert!(by_request.is_empty(), "{by_request:#?}");
+        let of_plans = plans::audit(&mut self.app.db.snapshot().await.expect("a snapshot")).await.expect("the audit runs");
+        assert_eq!(of_plans, None);
     }
 
     /// Ends the test: the books must be clean, and the server must go down by itself.

@@ -123,3 +123,16 @@ async fn what_a_plan_sets_ends_by_the_clock_and_without_anybody_s_help() {
     shop.go_to("2026-02-01T00:00:00Z").await;
     shop.close().await;
 }
+
+#[tokio::test]
+async fn money_that_subscriptions_know_nothing_of_is_found() {
+    let shop = Shop::open().await;
+    let (ann, plan) = (shop.customer().await, shop.plan(&[("length", "3"), ("reset", "month"), ("allowance", "1")]).await);
+    let bought = shop.buy(ann, plan).await;
+    let audit = async || plans::audit(&mut shop.test.db.snapshot().await.unwrap()).await.unwrap();
+    assert_eq!(audit().await, None);
+    let mut tx = shop.test.db.write().await.unwrap();
+    sqlx::query("UPDATE plan_term SET paid = paid + 1 WHERE subscription_id = $1").bind(bought.subscription.0).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(audit().await.is_some_and(|line| line.contains("not delivered")));
+}

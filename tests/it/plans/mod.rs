@@ -215,6 +215,7 @@ impl Shop {
     pub async fn house(&self) -> HashMap<&'static str, Usd> {
         let report = audit(&self.test.db).await.unwrap();
         assert!(report.is_clean(), "{:?}", report.findings);
+        assert_eq!(plans::audit(&mut self.test.db.snapshot().await.unwrap()).await.unwrap(), None);
         let name = |house: House| match house {
             House::Plans => "plans",
             House::Revenue => "revenue",
