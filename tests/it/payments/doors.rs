@@ -54,8 +54,8 @@ async fn what_is_not_signed_by_the_provider_now_is_refused_and_not_stored() {
 async fn without_a_secret_nothing_is_believed() {
     for settings in [
         &[][..],
-        &[("STRIPE_SECRET_KEY", "sk_test_x"), ("STRIPE_API_BASE", "http://127.0.0.1:9")],
-        &[("STRIPE_SECRET_KEY", "sk_test_x"), ("STRIPE_WEBHOOK_SECRET", "")],
+        &[("STRIPE_SECRET_KEY", "sk_test_of_the_test"), ("STRIPE_API_BASE", "http://127.0.0.1:9")],
+        &[("STRIPE_SECRET_KEY", "sk_test_of_the_test"), ("STRIPE_WEBHOOK_SECRET", "")],
     ] {
         let shop = TestApp::with(settings).await;
         let now = shop.app.kit.clock.now_ms() / 1000;
