@@ -3,7 +3,7 @@
 use super::inbox::Handled;
 use super::provider::{Dispute, DisputeState};
 use super::store::DisputeRow;
-use super::{Order, PaymentError, Payments, State, store};
+use super::{Order, PaymentError, Payments, State, What, store};
 use crate::db::Tx;
 use crate::kernel::{Id, Usd};
 use crate::ledger::{House, LedgerError, Spent, TakeBack, TransferKind};
@@ -119,6 +119,9 @@ impl Payments {
             reference: order.reference(),
             idempotency_key: key,
         };
+        if order.what == What::GiftCard {
+            unspent = self.take_card(tx, order, amount, TransferKind::Chargeback, &key).await?.unspent;
+        }
         if let (Some(credit), true) = (order.credit_id, amount > Usd::ZERO) {
             let taken = self.books.take_back(tx, &back(credit, amount, House::Cash, Spent::Owed, key.clone())).await?;
             (unspent, owed) = (taken.unspent, taken.owed);

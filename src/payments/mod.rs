@@ -13,6 +13,7 @@
 //!
 //! Callers: `web` (the pages that sell, and the door at which messages arrive), `app` (start-up and periodic work). No room below calls it.
 
+mod card_back;
 mod disputes;
 mod inbox;
 mod messages;

@@ -4,7 +4,7 @@
 use super::inbox::Handled;
 use super::provider::{self, ProviderError, RefundState, Refunded};
 use super::store::{NewRefundRow, RefundRow};
-use super::{Order, PaymentError, Payments, State, store};
+use super::{Order, PaymentError, Payments, State, What, store};
 use crate::db::Tx;
 use crate::kernel::{Id, Money, NEVER, Usd};
 use crate::ledger::{CreditKind, EVERYTHING, Grant, House, LedgerError, Posting, Spent, TakeBack, TakenBack, TransferKind};
@@ -46,7 +46,9 @@ impl Payments {
             return Ok(());
         }
         let left = order.refundable();
-        if new.amount.currency != left.currency || new.amount.minor <= 0 || new.amount.minor > left.minor || order.payment.is_none() {
+        // A card cannot be taken back in part.
+        let is_part_of_card = order.what == What::GiftCard && new.amount != left;
+        if new.amount.currency != left.currency || new.amount.minor <= 0 || new.amount.minor > left.minor || order.payment.is_none() || is_part_of_card {
             return Err(PaymentError::NotRefundable);
         }
         let row = NewRefundRow {
@@ -138,6 +140,9 @@ impl Payments {
         let reference = order.reference();
         let key = format!("refund:{}", refund.id);
         let mut taken = TakenBack::default();
+        if order.what == What::GiftCard {
+            taken = self.take_card(tx, order, credit, TransferKind::Refund, &key).await?;
+        }
         if let (Some(id), true) = (order.credit_id, credit > Usd::ZERO) {
             let back = TakeBack {
                 user: order.user,

@@ -54,17 +54,7 @@ pub async fn redeem(State(site): State<Site>, customer: Customer, mut form: Form
 
 /// Redeems a code and says what it gave, or the key of why it did not. Every wrong code makes the account and its address wait longer.
 pub(super) async fn try_code(site: &Site, customer: &Customer, typed: &str) -> Result<Result<String, &'static str>, Problem> {
-    let mut guesses = Vec::new();
-    for (guess, subject) in [(Guess::CodeAccount, customer.user.id.to_string()), (Guess::CodeSource, customer.source.clone())] {
-        match site.limits.guess(guess, &subject).await {
-            Ok(guessed) => guesses.push(guessed),
-            Err(limit) => {
-                // Nothing was tried: the account does not wait longer for what its address has done.
-                forgive(site, &guesses).await;
-                return Err(Problem::TooMany(limit.retry_after_s));
-            }
-        }
-    }
+    let guesses = guess(site, customer).await?;
     let outcome = gift_cards::redeem(&site.db, &site.kit, &site.books, customer.user.id, typed).await;
     if !outcome.as_ref().is_err_and(RedeemError::is_wrong_code) {
         forgive(site, &guesses).await;
@@ -79,7 +69,24 @@ pub(super) async fn try_code(site: &Site, customer: &Customer, typed: &str) -> R
     }
 }
 
-async fn forgive(site: &Site, guesses: &[Guessed]) {
+/// Counts that a code was typed, as a wrong one: [`forgive`] takes it back.
+pub(super) async fn guess(site: &Site, customer: &Customer) -> Result<Vec<Guessed>, Problem> {
+    let mut guesses = Vec::new();
+    for (guess, subject) in [(Guess::CodeAccount, customer.user.id.to_string()), (Guess::CodeSource, customer.source.clone())] {
+        match site.limits.guess(guess, &subject).await {
+            Ok(guessed) => guesses.push(guessed),
+            Err(limit) => {
+                // Nothing was tried: the account does not wait longer for what its address has done.
+                forgive(site, &guesses).await;
+                return Err(Problem::TooMany(limit.retry_after_s));
+            }
+        }
+    }
+    Ok(guesses)
+}
+
+/// Takes back what [`guess`] has counted.
+pub(super) async fn forgive(site: &Site, guesses: &[Guessed]) {
     for guessed in guesses {
         site.limits.was_right(guessed).await;
     }

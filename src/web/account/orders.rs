@@ -1,6 +1,8 @@
 //! `/account/top-up` and `/account/orders`: buying, paying, and what became of it.
 
+use super::dashboard::{forgive, guess};
 use super::views::{OrderPage, Orders, TopUp};
+use crate::coupons::CouponError;
 use crate::gift_cards::sale::{Gift, GiftFields};
 use crate::kernel::{FieldError, Id, Usd};
 use crate::ledger::LedgerError;
@@ -63,7 +65,13 @@ pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form
                 Err(_) => Err(vec![FieldError::new("", "top_up.error.no_cards")]),
                 Ok(method) => {
                     let (language, coupon) = (page.lang.tag().to_owned(), form.text("coupon").to_owned());
-                    match site.payments.order(&NewOrder { user: customer.user.id, wish, title, language, method, coupon }).await {
+                    // A coupon is money to whoever finds its code.
+                    let guesses = if coupon.is_empty() { Vec::new() } else { guess(&site, &customer).await? };
+                    let ordered = site.payments.order(&NewOrder { user: customer.user.id, wish, title, language, method, coupon }).await;
+                    if !matches!(ordered, Err(PaymentError::Coupon(CouponError::Unknown))) {
+                        forgive(&site, &guesses).await;
+                    }
+                    match ordered {
                         Ok(order) => Ok(order),
                         Err(error) => Err(vec![why_not(error)?]),
                     }

@@ -2,6 +2,7 @@
 
 mod disputes;
 mod doors;
+mod gift_cards;
 mod lost;
 mod orders;
 mod pages;
