@@ -314,16 +314,16 @@ impl Page {
 
     /// What may become of what was spent of a refund.
     pub fn refund_choices(&self) -> Vec<(&'static str, String)> {
-        [("owed", "refund.spent_owed"), ("lost", "refund.spent_lost")].map(|(word, key)| (word, self.t(key).into_owned())).into()
+        [("owed", "payback.spent_owed"), ("lost", "payback.spent_lost")].map(|(word, key)| (word, self.t(key).into_owned())).into()
     }
 
     /// The tone and the words for how a refund stands.
     pub fn refund_state(&self, refund: &RefundRow) -> (&'static str, Cow<'static, str>) {
         let (tone, key) = match refund.state.as_str() {
-            "taking" => ("", "refund.taking"),
-            "sending" => ("", "refund.sending"),
-            "done" => ("good", "refund.done"),
-            _ => ("bad", "refund.failed"),
+            "taking" => ("", "payback.taking"),
+            "sending" => ("", "payback.sending"),
+            "done" => ("good", "payback.done"),
+            _ => ("bad", "payback.failed"),
         };
         (tone, self.t(key))
     }

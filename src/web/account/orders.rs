@@ -51,6 +51,8 @@ pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form
         _ => credit(&site, &form).map(Wish::TopUp),
     };
     let made = match wish {
+        // A plan is bought for one term; nobody renews it.
+        Ok(Wish::Plan(_)) if form.text("way") == "subscription" => Err(vec![FieldError::new("", "order.error.not_this_way")]),
         _ if customer.user.verified_at.is_none() => Err(vec![FieldError::new("", "top_up.error.not_verified")]),
         Err(mistakes) => Err(mistakes),
         Ok(wish) => {

@@ -57,17 +57,17 @@ async fn order_page(site: &Site, page: Page, order: Order, form: Form) -> Result
 pub async fn refund(State(site): State<Site>, Admin(Customer { page, user, session, .. }): Admin, Path(id): Path<Id>, mut form: Form) -> Answer {
     let order = find(&site, id).await?;
     let once: Id = form.text("once").parse().map_err(|_| Problem::BadRequest)?;
-    let amount = form.read("amount", "refund.error.amount", |text| Money::parse(text, order.price.currency));
+    let amount = form.read("amount", "payback.error.amount", |text| Money::parse(text, order.price.currency));
     let reason = form.text("reason").to_owned();
     let reason = fields::label(&reason).map_err(|key| form.refuse("reason", key)).ok();
     if let (Some(amount), Some(reason)) = (amount, reason) {
         let new = NewRefund { id: once, order: id, amount, owed: form.text("spent") != "lost", reason, actor: user.id };
         match site.payments.refund(&new).await {
             Ok(()) => {
-                flash::good(&session, page.with("refund.begun", "amount", amount.display())).await?;
+                flash::good(&session, page.with("payback.begun", "amount", amount.display())).await?;
                 return Ok(Redirect::to(&format!("/admin/orders/{id}")).into_response());
             }
-            Err(PaymentError::NotRefundable) => form.refuse("amount", "refund.error.too_much"),
+            Err(PaymentError::NotRefundable) => form.refuse("amount", "payback.error.too_much"),
             Err(other) => return Err(other.into()),
         }
     }

@@ -332,7 +332,7 @@ fn orders_and_payments_render_in_both_languages() {
     for lang in Lang::ALL {
         let page = |path| sample_page(lang, path);
         let mut form = Form::empty(lang).fill("once", "7");
-        form.refuse("amount", "refund.error.too_much");
+        form.refuse("amount", "payback.error.too_much");
         for state in OrderState::ALL {
             let (order, email) = (order(state), "ann@example.com".to_owned());
             for history in [History::default(), history.clone()] {
