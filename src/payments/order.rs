@@ -215,7 +215,9 @@ impl Order {
     /// What can still go back.
     pub fn refundable(&self) -> Money {
         match self.state {
-            State::Paid | State::PartlyRefunded if self.what == What::TopUp => Money::new(self.price.minor - self.refunded.minor, self.price.currency),
+            State::Paid | State::PartlyRefunded if !matches!(self.what, What::Plan(_)) => {
+                Money::new(self.price.minor - self.refunded.minor, self.price.currency)
+            }
             _ => Money::zero(self.price.currency),
         }
     }
