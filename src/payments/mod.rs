@@ -6,7 +6,7 @@
 //! - a message is stored before anything is done about it, and handled once; what it claims must match the order in every point;
 //! - money that goes back is taken out of what it had bought before the provider is told.
 //!
-//! Locks are taken in the order message, order, wallet.
+//! Locks are taken in the order message, order, plan, coupon, wallet.
 //!
 //! [`provider`] is what the shop asks of a payment provider, in this project's own words; no other room knows which one there is
 //! ([`stripe`]). What a provider answers is a claim of somebody else, which is held against the order before anything is credited.

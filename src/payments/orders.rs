@@ -161,7 +161,7 @@ impl Payments {
             title: order.title.clone(),
             price: order.price,
             sale: Sale::Once { save_card: false },
-            success_url: page.clone(),
+            success_url: format!("{page}?paid"),
             cancel_url: page,
             expires_at: order.expires_at,
             language: order.language.clone(),
@@ -218,12 +218,13 @@ impl Payments {
         if !store::mark_paid(tx, order.id, self.now()).await? {
             return Ok(false);
         }
+        // Before the wallet is locked, as whoever releases a coupon does.
+        coupons::used(tx, order.id).await?;
         match order.what {
             What::TopUp => self.credit(tx, order).await?,
             What::Plan(plan) => self.begin_plan(tx, order, plan).await?,
             What::GiftCard => self.issue_card(tx, order).await?,
         }
-        coupons::used(tx, order.id).await?;
         if matches!(order.method, Method::Provider(_)) {
             referrals::order_paid(tx, &self.kit, order.user, order.id, order.credit).await?;
         }

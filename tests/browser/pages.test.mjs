@@ -76,6 +76,8 @@ test("a customer's pages", async () => {
   const customer = await still();
   await logIn(customer.page, shop.customer);
   await inspectPaths(customer, ["/account", "/account/requests", "/account/keys", "/account/gift-cards", "/account/referrals"]);
+  await inspectPaths(customer, ["/account/top-up", "/account/orders", "/account/plan", "/account/plans"]);
+  await customer.page.goto("/account/keys");
   await customer.page.getByLabel("Name").fill("A name that is long enough to need more than one line in a narrow table");
   await customer.page.getByLabel("Total budget").fill("12345.678901234");
   await customer.page.getByRole("button", { name: "Make the key" }).click();
@@ -110,6 +112,7 @@ test("the back office", async () => {
   await inspectPaths(owner, ["/admin", "/admin/channels", "/admin/channels/new", "/admin/models", "/admin/models/new"]);
   await inspectPaths(owner, ["/admin/gift-cards", "/admin/gift-cards/find?q=abc", "/admin/coupons", "/admin/coupons/new", "/admin/referrals"]);
   await inspectPaths(owner, ["/admin/users", "/admin/users?q=nobody", "/admin/settings"]);
+  await inspectPaths(owner, ["/admin/orders", "/admin/orders?state=paid", "/admin/payments", "/admin/plans", "/admin/plans/new"]);
   await inspectPaths(owner, ["/admin/requests", "/admin/requests?outcome=refused&status=x"]);
   const request = await linked(page, "/admin/requests", /requests\/[0-9A-Z]{13}$/);
   const channel = await linked(page, "/admin/channels", /channels\/[0-9A-Z]{13}$/);
