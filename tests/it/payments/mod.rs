@@ -43,6 +43,10 @@ impl Till {
         let base = stripe.base_url();
         let settings = [("STRIPE_API_BASE", base.as_str()), ("STRIPE_SECRET_KEY", "sk_test_of_the_test"), ("STRIPE_WEBHOOK_SECRET", SECRET)];
         let shop = TestApp::at_time(&clock, &settings).await;
+        // The shop asks for lost messages once when it starts: what a test makes must not be found by that.
+        let fetched =
+            || async { settings::get(&mut shop.app.db.read().await.expect("a connection"), settings::Name::EventsFetched).await.expect("a setting").is_some() };
+        shop.until("the first fetch is over", fetched).await;
         stripe.send_to(&shop.at("/webhooks/stripe"), SECRET);
         Self { shop, stripe, clock }
     }
