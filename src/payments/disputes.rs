@@ -2,11 +2,12 @@
 
 use super::inbox::Handled;
 use super::provider::{Dispute, DisputeState};
+use super::refunds::Part;
 use super::store::DisputeRow;
-use super::{Order, PaymentError, Payments, State, What, store};
+use super::{Order, PaymentError, Payments, State, store};
 use crate::db::Tx;
-use crate::kernel::{Id, Usd};
-use crate::ledger::{House, LedgerError, Spent, TakeBack, TransferKind};
+use crate::kernel::Id;
+use crate::ledger::{LedgerError, Spent, TransferKind};
 use crate::referrals;
 
 /// How long after a step that has to wait the next try is.
@@ -107,30 +108,10 @@ impl Payments {
         // What went back before is not there to be taken a second time.
         let refunded = order.share(order.credit, order.refunded.minor);
         let amount = order.share(order.credit, dispute.amount).min(order.credit - refunded);
-        let (mut unspent, mut owed) = (Usd::ZERO, Usd::ZERO);
-        let key = format!("dispute:{}", dispute.id);
-        let back = |credit, amount, to, spent, key| TakeBack {
-            user: order.user,
-            credit,
-            amount,
-            to,
-            spent,
-            kind: TransferKind::Chargeback,
-            reference: order.reference(),
-            idempotency_key: key,
-        };
-        if order.what == What::GiftCard {
-            unspent = self.take_card(tx, order, amount, TransferKind::Chargeback, &key).await?.unspent;
-        }
-        if let (Some(credit), true) = (order.credit_id, amount > Usd::ZERO) {
-            let taken = self.books.take_back(tx, &back(credit, amount, House::Cash, Spent::Owed, key.clone())).await?;
-            (unspent, owed) = (taken.unspent, taken.owed);
-        }
         let bonus = order.share(order.given(), dispute.amount);
-        if let (Some(credit), true) = (order.bonus_id, bonus > Usd::ZERO) {
-            self.books.take_back(tx, &back(credit, bonus, House::Promotion, Spent::Kept, format!("{key}:bonus"))).await?;
-        }
-        store::dispute_settled(tx, dispute.id, unspent, owed).await?;
+        let part = Part { credit: amount, bonus, spent: Spent::Owed, kind: TransferKind::Chargeback, key: format!("dispute:{}", dispute.id) };
+        let (taken, _) = self.take_part(tx, order, &part).await?;
+        store::dispute_settled(tx, dispute.id, taken.unspent, taken.owed).await?;
         self.thaw_credits(tx, order).await
     }
 }

@@ -249,7 +249,15 @@ impl Payments {
         self.give(tx, order, CreditKind::Gift, House::Promotion, amount, format!("{}:bonus", order.reference())).await.map(Some)
     }
 
-    async fn give(&self, tx: &mut Tx, order: &Order, kind: CreditKind, from: House, amount: Usd, idempotency_key: String) -> Result<Id, PaymentError> {
+    pub(super) async fn give(
+        &self,
+        tx: &mut Tx,
+        order: &Order,
+        kind: CreditKind,
+        from: House,
+        amount: Usd,
+        idempotency_key: String,
+    ) -> Result<Id, PaymentError> {
         let (user, reference, effective_at) = (order.user, order.reference(), self.now());
         let (priority, expires_at, scope) = (100, NEVER, EVERYTHING);
         let grant = Grant { user, kind, from, amount, priority, effective_at, expires_at, scope, reference, idempotency_key };
@@ -273,7 +281,6 @@ impl Payments {
 
     async fn issue_card(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {
         let gift = Gift::read(&order.details).ok_or(PaymentError::NoOrder(order.id))?;
-        self.books.open_wallet(tx, order.user).await?;
         self.set_aside(tx, order, House::Cards).await?;
         let amount = order.worth - order.credit;
         if amount > Usd::ZERO {
@@ -287,7 +294,6 @@ impl Payments {
     }
 
     async fn begin_plan(&self, tx: &mut Tx, order: &Order, plan: Id) -> Result<(), PaymentError> {
-        self.books.open_wallet(tx, order.user).await?;
         self.set_aside(tx, order, House::Plans).await?;
         let (user, amount) = (order.user, order.credit);
         let paid =
@@ -344,7 +350,7 @@ impl Payments {
         }
         let is_over = over || order.expires_at + GRACE_MS <= self.now();
         let Some(checkout) = &order.checkout else {
-            // The page may have been made and its answer lost: then it is made again, which is the same page, and closed.
+            // The page may have been made and its answer lost: then it stands in the provider's list, and is closed.
             if !is_over {
                 return Ok(order.state);
             }

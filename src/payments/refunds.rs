@@ -6,8 +6,8 @@ use super::provider::{self, ProviderError, RefundState, Refunded};
 use super::store::{NewRefundRow, RefundRow};
 use super::{Order, PaymentError, Payments, State, What, store};
 use crate::db::Tx;
-use crate::kernel::{Id, Money, NEVER, Usd};
-use crate::ledger::{CreditKind, EVERYTHING, Grant, House, LedgerError, Posting, Spent, TakeBack, TakenBack, TransferKind};
+use crate::kernel::{Id, Money, Usd};
+use crate::ledger::{CreditKind, House, LedgerError, Posting, Spent, TakeBack, TakenBack, TransferKind};
 use crate::referrals;
 
 /// How long after a step that has to wait the next try is.
@@ -32,6 +32,19 @@ pub struct NewRefund {
     pub reason: String,
     /// Who makes it.
     pub actor: Id,
+}
+
+/// A part of what an order has brought, to be taken out of the books again.
+pub(super) struct Part {
+    /// Of what was bought.
+    pub credit: Usd,
+    /// Of what had been given on top; what is spent of it stays so.
+    pub bonus: Usd,
+    /// What becomes of what was spent of what was bought.
+    pub spent: Spent,
+    pub kind: TransferKind,
+    /// Unique for ever.
+    pub key: String,
 }
 
 impl Payments {
@@ -137,37 +150,35 @@ impl Payments {
     /// Takes out of the books what a refund gives back.
     async fn take_credit(&self, tx: &mut Tx, order: &Order, refund: &RefundRow) -> Result<(), PaymentError> {
         let (credit, bonus) = self.shares(tx, order, refund).await?;
-        let reference = order.reference();
-        let key = format!("refund:{}", refund.id);
-        let mut taken = TakenBack::default();
-        if order.what == What::GiftCard {
-            taken = self.take_card(tx, order, credit, TransferKind::Refund, &key).await?;
-        }
-        if let (Some(id), true) = (order.credit_id, credit > Usd::ZERO) {
-            let back = TakeBack {
-                user: order.user,
-                credit: id,
-                amount: credit,
-                to: House::Cash,
-                spent: if refund.is_owed { Spent::Owed } else { Spent::Lost },
-                kind: TransferKind::Refund,
-                reference: reference.clone(),
-                idempotency_key: key.clone(),
-            };
-            taken = self.books.take_back(tx, &back).await?;
-        }
-        let mut bonus_taken = Usd::ZERO;
-        if let (Some(id), true) = (order.bonus_id, bonus > Usd::ZERO) {
-            let (to, spent, kind) = (House::Promotion, Spent::Kept, TransferKind::Refund);
-            let back = TakeBack { user: order.user, credit: id, amount: bonus, to, spent, kind, reference, idempotency_key: format!("{key}:bonus") };
-            bonus_taken = self.books.take_back(tx, &back).await?.unspent;
-        }
+        let spent = if refund.is_owed { Spent::Owed } else { Spent::Lost };
+        let part = Part { credit, bonus, spent, kind: TransferKind::Refund, key: format!("refund:{}", refund.id) };
+        let (taken, bonus_taken) = self.take_part(tx, order, &part).await?;
         let (state, done_at) = if refund.is_theirs { ("done", Some(self.now())) } else { ("sending", None) };
         store::refund_taken(tx, refund.id, state, [taken.unspent, taken.owed, taken.lost, bonus_taken], done_at).await?;
         if refund.is_theirs {
             self.set_refund_state(tx, order).await?;
         }
         self.thaw_credits(tx, order).await
+    }
+
+    /// Takes a part of what an order has brought out of the books again. Returns what it came to, and what was taken of what had been given on top.
+    pub(super) async fn take_part(&self, tx: &mut Tx, order: &Order, part: &Part) -> Result<(TakenBack, Usd), PaymentError> {
+        let back = |credit, amount, to, spent, idempotency_key| {
+            let reference = order.reference();
+            TakeBack { user: order.user, credit, amount, to, spent, kind: part.kind, reference, idempotency_key }
+        };
+        let mut taken = TakenBack::default();
+        if order.what == What::GiftCard {
+            taken = self.take_card(tx, order, part.credit, part.kind, &part.key).await?;
+        }
+        if let (Some(id), true) = (order.credit_id, part.credit > Usd::ZERO) {
+            taken = self.books.take_back(tx, &back(id, part.credit, House::Cash, part.spent, part.key.clone())).await?;
+        }
+        let mut bonus = Usd::ZERO;
+        if let (Some(id), true) = (order.bonus_id, part.bonus > Usd::ZERO) {
+            bonus = self.books.take_back(tx, &back(id, part.bonus, House::Promotion, Spent::Kept, format!("{}:bonus", part.key))).await?.unspent;
+        }
+        Ok((taken, bonus))
     }
 
     /// What a refund takes of the bought credit and of what had been given on top: the shares up to and with it, less those of the refunds before it, so that
@@ -238,24 +249,12 @@ impl Payments {
         }
         let Some(refund) = store::find_refund(tx, id).await? else { return Ok(()) };
         let (reference, key) = (order.reference(), format!("refund:{id}:undone"));
-        let grant = |kind, from, amount, key: String| Grant {
-            user: order.user,
-            kind,
-            from,
-            amount,
-            priority: 100,
-            effective_at: self.now(),
-            expires_at: NEVER,
-            scope: EVERYTHING,
-            reference: reference.clone(),
-            idempotency_key: key,
-        };
         // What is owed is paid out of it first, as by any credit.
         if refund.unspent + refund.owed > Usd::ZERO {
-            self.books.grant(tx, grant(CreditKind::Paid, House::Cash, refund.unspent + refund.owed, key.clone())).await?;
+            self.give(tx, &order, CreditKind::Paid, House::Cash, refund.unspent + refund.owed, key.clone()).await?;
         }
         if refund.bonus > Usd::ZERO {
-            self.books.grant(tx, grant(CreditKind::Gift, House::Promotion, refund.bonus, format!("{key}:bonus"))).await?;
+            self.give(tx, &order, CreditKind::Gift, House::Promotion, refund.bonus, format!("{key}:bonus")).await?;
         }
         if refund.lost > Usd::ZERO {
             let (debit, credit, kind) = (House::Cash, House::Loss, TransferKind::Refund);
