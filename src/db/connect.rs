@@ -176,9 +176,9 @@ const READERS: u32 = 4;
 /// How many connections serve writers on PostgreSQL. SQLite has one writer by nature.
 const POSTGRES_WRITERS: u32 = 8;
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// SQLite's writer keeps the pages of its indexes, 8 MB of them. It copies the log into the file, and waits for the disk, when that has grown to
+/// SQLite's writer keeps the pages of its indexes, 4 MB of them. It copies the log into the file, and waits for the disk, when that has grown to
 /// 64 MB; [`Db::checkpoint`] has done most of it by then.
-pub(super) const WRITER_PRAGMAS: &str = "PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864;";
+pub(super) const WRITER_PRAGMAS: &str = "PRAGMA cache_size = -4000; PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864;";
 /// Readers find what they need in the operating system's cache.
 const READER_PRAGMAS: &str = "PRAGMA cache_size = -1000;";
 /// How long a server may take to answer the first time.
