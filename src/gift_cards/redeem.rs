@@ -39,6 +39,9 @@ pub enum RedeemError {
     /// An admin voided it.
     #[error("the gift card was voided")]
     Voided,
+    /// Its payment is disputed: it waits for what the bank decides.
+    #[error("the gift card is held")]
+    Held,
     /// The customer has redeemed as many cards of its batch as they may.
     #[error("the customer may redeem no more cards of this kind")]
     LimitReached,
@@ -144,8 +147,9 @@ async fn credit(tx: &mut Tx, books: &Books, user: Id, card: Id, tail: &str, wort
 async fn why_not(conn: &mut Conn, hash: &str, user: Id) -> Result<RedeemError, sqlx::Error> {
     Ok(match store::state(conn, hash).await? {
         None => RedeemError::Unknown,
-        Some((Some(by), _)) if by == user.0 => RedeemError::AlreadyRedeemedByYou,
-        Some((Some(_), _)) => RedeemError::AlreadyRedeemed,
-        Some((None, _)) => RedeemError::Voided,
+        Some((Some(by), ..)) if by == user.0 => RedeemError::AlreadyRedeemedByYou,
+        Some((Some(_), ..)) => RedeemError::AlreadyRedeemed,
+        Some((None, None, Some(_))) => RedeemError::Held,
+        Some((None, ..)) => RedeemError::Voided,
     })
 }

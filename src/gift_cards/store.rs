@@ -26,12 +26,13 @@ crate::statements! {
     CLAIM_DOWNLOAD = "UPDATE gift_card_batch SET downloaded_at = $2 WHERE id = $1 AND downloaded_at IS NULL AND sealed_until > $2 RETURNING shown_at, count";
     USER = "SELECT verified_at, disabled_at FROM users WHERE id = $1";
     /// The compare-and-set that makes a card single-use: of many at once, one finds the row still free.
-    REDEEM = "UPDATE gift_card SET redeemed_by = $2, redeemed_at = $3 WHERE hash = $1 AND redeemed_by IS NULL AND voided_at IS NULL RETURNING id, batch_id";
+    REDEEM = "UPDATE gift_card SET redeemed_by = $2, redeemed_at = $3 WHERE hash = $1 AND redeemed_by IS NULL AND voided_at IS NULL AND held_at IS NULL RETURNING id, batch_id";
     WORTH = "SELECT amount, expires_at, per_customer, origin, plan_id FROM gift_card_batch WHERE id = $1";
     /// The customer's row is locked until the transaction ends: of many cards at once, as many as the limit allows find it low enough.
     COUNT_ONE = "INSERT INTO gift_card_count (batch_id, user_id, n) VALUES ($1, $2, 1) \
                  ON CONFLICT (batch_id, user_id) DO UPDATE SET n = gift_card_count.n + 1 WHERE gift_card_count.n < $3";
-    STATE = "SELECT redeemed_by, voided_at FROM gift_card WHERE hash = $1";
+    STATE = "SELECT redeemed_by, voided_at, held_at FROM gift_card WHERE hash = $1";
+    SET_HELD = "UPDATE gift_card SET held_at = $2 WHERE id = $1";
     VOID_CARD = "UPDATE gift_card SET voided_at = $2 WHERE id = $1 AND redeemed_by IS NULL AND voided_at IS NULL";
     VOID_BATCH = "UPDATE gift_card SET voided_at = $2 WHERE batch_id = $1 AND redeemed_by IS NULL AND voided_at IS NULL";
     BATCHES = "SELECT b.id, b.amount, b.count, b.made, b.stopped_at, b.note, b.prefix, b.per_customer, b.origin, b.expires_at, b.created_by, b.created_at, b.plan_id, \
@@ -196,9 +197,14 @@ pub(super) async fn count_one(conn: &mut Conn, batch: Id, user: Id, limit: i64) 
     Ok(sqlx::query(COUNT_ONE).bind(batch.0).bind(user.0).bind(limit).execute(conn).await?.rows_affected() == 1)
 }
 
-/// Who redeemed the card with this hash, and when it was voided.
-pub(super) async fn state(conn: &mut Conn, hash: &str) -> Result<Option<(Option<i64>, Option<i64>)>, sqlx::Error> {
+/// Who redeemed the card with this hash, when it was voided, and since when it is held.
+pub(super) async fn state(conn: &mut Conn, hash: &str) -> Result<Option<(Option<i64>, Option<i64>, Option<i64>)>, sqlx::Error> {
     sqlx::query_as::<sqlx::Any, _>(STATE).bind(hash).fetch_optional(conn).await
+}
+
+pub(super) async fn set_held(conn: &mut Conn, card: Id, at: Option<i64>) -> Result<(), sqlx::Error> {
+    sqlx::query(SET_HELD).bind(card.0).bind(at).execute(conn).await?;
+    Ok(())
 }
 
 pub(super) async fn void_card(conn: &mut Conn, card: Id, at: i64) -> Result<bool, sqlx::Error> {

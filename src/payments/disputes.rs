@@ -109,7 +109,7 @@ impl Payments {
         let refunded = order.share(order.credit, order.refunded.minor);
         let amount = order.share(order.credit, dispute.amount).min(order.credit - refunded);
         let bonus = order.share(order.given(), dispute.amount);
-        let part = Part { credit: amount, bonus, spent: Spent::Owed, kind: TransferKind::Chargeback, key: format!("dispute:{}", dispute.id) };
+        let part = Part { credit: amount, bonus, spent: Spent::Owed, kind: TransferKind::Chargeback, is_last: true, key: format!("dispute:{}", dispute.id) };
         let (taken, _) = self.take_part(tx, order, &part).await?;
         store::dispute_settled(tx, dispute.id, taken.unspent, taken.owed).await?;
         self.thaw_credits(tx, order).await

@@ -215,11 +215,14 @@ impl Order {
     /// What can still go back.
     pub fn refundable(&self) -> Money {
         match self.state {
-            State::Paid | State::PartlyRefunded if !matches!(self.what, What::Plan(_)) => {
-                Money::new(self.price.minor - self.refunded.minor, self.price.currency)
-            }
+            State::Paid | State::PartlyRefunded => Money::new(self.price.minor - self.refunded.minor, self.price.currency),
             _ => Money::zero(self.price.currency),
         }
+    }
+
+    /// Whether it has bought a plan.
+    pub fn is_plan(&self) -> bool {
+        matches!(self.what, What::Plan(_))
     }
 
     /// What the shop gives of it: what a coupon took off, and what comes on top.
@@ -244,6 +247,11 @@ impl Order {
         }
         let part = i128::from(whole.0) * i128::from(minor) / i128::from(self.price.minor);
         Usd(i64::try_from(part).unwrap_or(whole.0).clamp(0, whole.0))
+    }
+
+    /// What has made the term of a plan that it has paid for: itself, or the provider's bill that it stands for.
+    pub(super) fn source(&self) -> String {
+        if self.details.starts_with("invoice:") { self.details.clone() } else { self.reference() }
     }
 
     /// The name of its transfers, and of everything that is done once for it.

@@ -6,8 +6,10 @@ use super::provider::{self, ProviderError, RefundState, Refunded};
 use super::store::{NewRefundRow, RefundRow};
 use super::{Order, PaymentError, Payments, State, What, store};
 use crate::db::Tx;
+use crate::gift_cards::sale;
 use crate::kernel::{Id, Money, Usd};
 use crate::ledger::{CreditKind, House, LedgerError, Posting, Spent, TakeBack, TakenBack, TransferKind};
+use crate::plans::{self, SubscriptionError};
 use crate::referrals;
 
 /// How long after a step that has to wait the next try is.
@@ -43,6 +45,8 @@ pub(super) struct Part {
     /// What becomes of what was spent of what was bought.
     pub spent: Spent,
     pub kind: TransferKind,
+    /// It is all that was left of the order: a plan that it bought ends.
+    pub is_last: bool,
     /// Unique for ever.
     pub key: String,
 }
@@ -92,7 +96,11 @@ impl Payments {
         for credit in [order.credit_id, order.bonus_id].into_iter().flatten() {
             self.books.freeze(tx, order.user, credit).await?;
         }
-        Ok(())
+        match order.what {
+            What::Plan(_) => Ok(plans::freeze(tx, &self.books, order.user, &order.source()).await?),
+            What::GiftCard => Ok(sale::hold(tx, &self.kit, order.id, true).await?),
+            What::TopUp => Ok(()),
+        }
     }
 
     /// Makes the credits of an order what they were, unless something else still keeps them frozen.
@@ -106,7 +114,11 @@ impl Payments {
         for credit in [order.credit_id, order.bonus_id].into_iter().flatten() {
             self.books.thaw(tx, order.user, credit).await?;
         }
-        Ok(())
+        match order.what {
+            What::Plan(_) => Ok(plans::thaw(tx, &self.kit, &self.books, order.user, &order.source()).await?),
+            What::GiftCard => Ok(sale::hold(tx, &self.kit, order.id, false).await?),
+            What::TopUp => Ok(()),
+        }
     }
 
     /// Takes up the refunds that wait. One that fails keeps none of the others back.
@@ -149,9 +161,12 @@ impl Payments {
 
     /// Takes out of the books what a refund gives back.
     async fn take_credit(&self, tx: &mut Tx, order: &Order, refund: &RefundRow) -> Result<(), PaymentError> {
-        let (credit, bonus) = self.shares(tx, order, refund).await?;
+        // The shares up to and with it, less those of the refunds before it, so that all parts make the whole.
+        let before = self.refunds_before(tx, order, refund).await?;
+        let part = |whole: Usd| order.share(whole, before + refund.amount) - order.share(whole, before);
+        let (credit, bonus, is_last) = (part(order.credit), part(order.given()), before + refund.amount >= order.price.minor);
         let spent = if refund.is_owed { Spent::Owed } else { Spent::Lost };
-        let part = Part { credit, bonus, spent, kind: TransferKind::Refund, key: format!("refund:{}", refund.id) };
+        let part = Part { credit, bonus, spent, kind: TransferKind::Refund, is_last, key: format!("refund:{}", refund.id) };
         let (taken, bonus_taken) = self.take_part(tx, order, &part).await?;
         let (state, done_at) = if refund.is_theirs { ("done", Some(self.now())) } else { ("sending", None) };
         store::refund_taken(tx, refund.id, state, [taken.unspent, taken.owed, taken.lost, bonus_taken], done_at).await?;
@@ -167,10 +182,11 @@ impl Payments {
             let reference = order.reference();
             TakeBack { user: order.user, credit, amount, to, spent, kind: part.kind, reference, idempotency_key }
         };
-        let mut taken = TakenBack::default();
-        if order.what == What::GiftCard {
-            taken = self.take_card(tx, order, part.credit, part.kind, &part.key).await?;
-        }
+        let mut taken = match order.what {
+            What::GiftCard => self.take_card(tx, order, part.credit, part.kind, &part.key).await?,
+            What::Plan(_) => self.take_plan(tx, order, part).await?,
+            What::TopUp => TakenBack::default(),
+        };
         if let (Some(id), true) = (order.credit_id, part.credit > Usd::ZERO) {
             taken = self.books.take_back(tx, &back(id, part.credit, House::Cash, part.spent, part.key.clone())).await?;
         }
@@ -181,13 +197,27 @@ impl Payments {
         Ok((taken, bonus))
     }
 
-    /// What a refund takes of the bought credit and of what had been given on top: the shares up to and with it, less those of the refunds before it, so that
-    /// all parts make the whole.
-    async fn shares(&self, tx: &mut Tx, order: &Order, refund: &RefundRow) -> Result<(Usd, Usd), PaymentError> {
+    /// With all of its price, or the rest of it, a plan ends. A part of it is a gift of the shop: the plan goes on as it was.
+    async fn take_plan(&self, tx: &mut Tx, order: &Order, part: &Part) -> Result<TakenBack, PaymentError> {
+        let (user, amount, kind, reference, source) = (order.user, part.credit, part.kind, order.reference(), order.source());
+        if !part.is_last {
+            let (debit, credit, idempotency_key) = (House::Loss, House::Cash, format!("{}:lost", part.key));
+            if amount > Usd::ZERO {
+                self.books.post(tx, &Posting { user, debit, credit, amount, kind, reference, idempotency_key }).await?;
+            }
+            return Ok(TakenBack { lost: amount, ..TakenBack::default() });
+        }
+        let undo = plans::Undo { user, source: &source, amount, spent: part.spent, kind, reference: &reference, key: &part.key };
+        plans::undo(tx, &self.kit, &self.books, &undo).await.map_err(|error| match error {
+            SubscriptionError::Ledger(error) => PaymentError::Ledger(error),
+            other => PaymentError::Subscription(other),
+        })
+    }
+
+    /// How much the refunds before it have asked for.
+    async fn refunds_before(&self, tx: &mut Tx, order: &Order, refund: &RefundRow) -> Result<i64, PaymentError> {
         let others = store::refunds_of_order(tx, order.id).await?;
-        let before: i64 = others.iter().filter(|other| other.id < refund.id && other.state != "failed").map(|other| other.amount).sum();
-        let part = |whole: Usd| order.share(whole, before + refund.amount) - order.share(whole, before);
-        Ok((part(order.credit), part(order.given())))
+        Ok(others.iter().filter(|other| other.id < refund.id && other.state != "failed").map(|other| other.amount).sum())
     }
 
     /// Tells the provider.

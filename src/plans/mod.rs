@@ -20,6 +20,7 @@ mod snapshot;
 pub mod store;
 mod subscription;
 mod terms;
+mod undo;
 mod views;
 mod ways;
 
@@ -33,6 +34,7 @@ pub use subscription::{
     renewed, resume, told, untold,
 };
 pub use terms::{PlanLimits, Sold, Stacking, Terms, UsedUp, share};
+pub use undo::{Undo, freeze, thaw, undo};
 pub use views::{PeriodView, State, SubscriptionView, TermView, of_order, of_user};
 pub use ways::{Way, Ways};
 

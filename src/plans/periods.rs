@@ -136,7 +136,11 @@ async fn open(tx: &mut Tx, kit: &Kit, books: &Books, live: &mut Live, (at, n, pe
     let mut credits = [None, None];
     for (slot, (from, amount, key)) in credits.iter_mut().zip([(House::Plans, spent, ""), (House::Promotion, allowance - spent, ":bonus")]) {
         if amount > Usd::ZERO {
-            *slot = Some(books.grant(tx, grant(from, amount, key)).await?.credit_id);
+            let credit = books.grant(tx, grant(from, amount, key)).await?.credit_id;
+            if term.frozen {
+                books.freeze(tx, user, credit).await?;
+            }
+            *slot = Some(credit);
         }
     }
     let [credit, bonus] = credits;

@@ -43,7 +43,7 @@ crate::statements! {
                          cancelled_at, next_version_id, untold, next_period, ended_at, due_at, revision";
     UPDATE_SUBSCRIPTION = "UPDATE plan_subscription SET plan_id = $2, state = $3, paid_until = $4, cancelled_at = $5, next_version_id = $6, untold = $7, next_period = $8, \
                            ended_at = $9, due_at = $10, revision = $11 WHERE id = $1";
-    TERMS_OF = "SELECT t.number, t.version_id, t.anchor, t.course, t.starts_at, t.ends_at, t.paid, t.periods, t.first_period, t.trial, v.terms \
+    TERMS_OF = "SELECT t.number, t.version_id, t.anchor, t.course, t.starts_at, t.ends_at, t.paid, t.periods, t.first_period, t.trial, v.terms, t.frozen \
                 FROM plan_term t JOIN plan_version v ON v.id = t.version_id WHERE t.subscription_id = $1 AND t.ends_at > t.starts_at ORDER BY t.number";
     NEXT_TERM = "SELECT COALESCE(MAX(number) + 1, 0) FROM plan_term WHERE subscription_id = $1";
     INSERT_TERM = "INSERT INTO plan_term (subscription_id, number, version_id, anchor, course, starts_at, ends_at, paid, periods, first_period, trial, source, created_at) \
@@ -53,6 +53,9 @@ crate::statements! {
     INSERT_PERIOD = "INSERT INTO plan_period (subscription_id, number, starts_at, ends_at, share, spent, credit_id, bonus_id, opened_at) \
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     CLOSE_PERIODS = "UPDATE plan_period SET closed_at = $3 WHERE subscription_id = $1 AND closed_at IS NULL AND ends_at <= $2 RETURNING number, share, spent";
+    CLOSE_PERIODS_OF = "UPDATE plan_period SET closed_at = $4 WHERE subscription_id = $1 AND number >= $2 AND number < $3 AND closed_at IS NULL \
+                        RETURNING number, share, spent, credit_id, bonus_id";
+    SET_FROZEN = "UPDATE plan_term SET frozen = $3 WHERE subscription_id = $1 AND number = $2";
     NEXT_CLOSE = "SELECT MIN(ends_at) FROM plan_period WHERE subscription_id = $1 AND closed_at IS NULL";
     DUE = "SELECT id FROM plan_subscription WHERE due_at <= $1 AND state <> 'ended' ORDER BY due_at LIMIT $2";
     POSTPONE = "UPDATE plan_subscription SET due_at = $2 WHERE id = $1";
@@ -303,6 +306,8 @@ pub(super) struct TermRow {
     pub periods: i64,
     pub first_period: i64,
     pub trial: bool,
+    /// What it grants is frozen.
+    pub frozen: bool,
 }
 
 /// The terms of a subscription in their order, without those that a change has taken away.
@@ -321,6 +326,7 @@ pub(super) async fn terms_of(conn: &mut Conn, subscription: Id) -> Result<Vec<(T
             periods: row.try_get(7)?,
             first_period: row.try_get(8)?,
             trial: row.try_get::<i64, _>(9)? != 0,
+            frozen: row.try_get::<i64, _>(11)? != 0,
         };
         let same = all.iter().rev().find(|(known, _)| known.version == term.version).map(|(_, terms)| Arc::clone(terms));
         let terms = match same {
@@ -388,6 +394,31 @@ pub(super) async fn insert_period(conn: &mut Conn, new: &NewPeriod) -> Result<()
 pub(super) async fn close_periods(conn: &mut Conn, subscription: Id, until: i64, at: i64) -> Result<Vec<(i64, Usd)>, sqlx::Error> {
     let rows = sqlx::query_as::<Any, (i64, i64, i64)>(CLOSE_PERIODS).bind(subscription.0).bind(until).bind(at).fetch_all(conn).await?;
     Ok(rows.into_iter().map(|(number, share, spent)| (number, Usd(share) - Usd(spent))).collect())
+}
+
+/// A period that was open.
+pub(super) struct OpenPeriod {
+    /// What was paid for it.
+    pub share: Usd,
+    /// How much of that its allowance took.
+    pub spent: Usd,
+    pub credit: Option<Id>,
+    pub bonus: Option<Id>,
+}
+
+/// Closes those of these periods that are open, in their order.
+pub(super) async fn close_periods_of(conn: &mut Conn, subscription: Id, numbers: std::ops::Range<i64>, at: i64) -> Result<Vec<OpenPeriod>, sqlx::Error> {
+    type Row = (i64, i64, i64, Option<i64>, Option<i64>);
+    let query = sqlx::query_as::<Any, Row>(CLOSE_PERIODS_OF).bind(subscription.0).bind(numbers.start).bind(numbers.end).bind(at);
+    let mut rows = query.fetch_all(conn).await?;
+    rows.sort_unstable_by_key(|row| row.0);
+    let open = |(_, share, spent, credit, bonus): Row| OpenPeriod { share: Usd(share), spent: Usd(spent), credit: credit.map(Id), bonus: bonus.map(Id) };
+    Ok(rows.into_iter().map(open).collect())
+}
+
+pub(super) async fn set_frozen(conn: &mut Conn, subscription: Id, term: i64, frozen: bool) -> Result<(), sqlx::Error> {
+    sqlx::query(SET_FROZEN).bind(subscription.0).bind(term).bind(flag(frozen)).execute(conn).await?;
+    Ok(())
 }
 
 /// When the next open period ends.

@@ -283,6 +283,7 @@ async fn append(tx: &mut Tx, kit: &Kit, live: &mut Live, next: Next) -> Result<(
         periods,
         first_period: last.map_or(0, |(term, _)| term.first_period + term.periods),
         trial: next.trial_days > 0,
+        frozen: false,
     };
     store::insert_term(tx, &NewTermRow { subscription: live.row.id, term: &term, source: &next.source, at: kit.clock.now_ms() }).await?;
     live.row.paid_until = bounds.until;

@@ -52,6 +52,8 @@ pub enum SaleState {
     Sent,
     /// Somebody has redeemed it.
     Redeemed,
+    /// Its buyer's bank wants the money back, and has not decided yet.
+    Held,
     /// Its order was refunded.
     Recalled,
 }
@@ -101,6 +103,9 @@ pub enum SendError {
     /// Somebody has redeemed it, so it has arrived.
     #[error("the gift card was redeemed")]
     AlreadyRedeemed,
+    /// Its buyer's bank wants the money back, and has not decided yet.
+    #[error("the gift card is held")]
+    Held,
     /// Its order was refunded.
     #[error("the gift card was taken back")]
     Recalled,
@@ -136,6 +141,21 @@ pub async fn recall(tx: &mut Tx, kit: &Kit, order: Id) -> Result<Option<Recall>,
     Ok(Some(Recall::Recalled))
 }
 
+/// Keeps a card from being redeemed and mailed while a bank decides about its payment, or gives it back. One that was redeemed stays so. Idempotent. To be called before
+/// the buyer's wallet is locked.
+///
+/// # Errors
+/// The database's.
+pub async fn hold(tx: &mut Tx, kit: &Kit, order: Id, held: bool) -> Result<(), sqlx::Error> {
+    let at = held.then(|| kit.clock.now_ms());
+    let Some(sale) = store::lock(tx, order).await? else { return Ok(()) };
+    store::set_held(tx, order, at).await?;
+    match sale.card {
+        Some(card) => cards::set_held(tx, card, at).await,
+        None => Ok(()),
+    }
+}
+
 /// Mails the cards whose day has come. Returns how many.
 ///
 /// # Errors
@@ -145,7 +165,7 @@ pub async fn deliver_due(db: &Db, kit: &Kit, sender: Sender<'_>) -> Result<usize
     let mut sent = 0;
     for order in due {
         let mut tx = db.write().await?;
-        let Some(sale) = store::lock(&mut tx, order).await?.filter(|sale| sale.delivered_at.is_none() && sale.recalled_at.is_none()) else { continue };
+        let Some(sale) = store::lock(&mut tx, order).await?.filter(|sale| sale.delivered_at.is_none() && !sale.is_stopped()) else { continue };
         let batch = kit.ids.next();
         cards::insert_bought(&mut tx, batch, sale.amount, sale.buyer, kit.clock.now_ms()).await?;
         mail_card(&mut tx, kit, sender, batch, &sale).await?;
@@ -164,6 +184,9 @@ pub async fn send_to(db: &Db, kit: &Kit, sender: Sender<'_>, buyer: Id, order: I
     let sale = store::lock(&mut tx, order).await?.filter(|sale| sale.buyer == buyer).ok_or(SendError::NotFound)?;
     if sale.recalled_at.is_some() {
         return Err(SendError::Recalled);
+    }
+    if sale.held_at.is_some() {
+        return Err(SendError::Held);
     }
     store::set_recipient(&mut tx, order, to.as_str()).await?;
     if let Some(card) = sale.card {

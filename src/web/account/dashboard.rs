@@ -100,6 +100,7 @@ fn words(error: RedeemError) -> Result<&'static str, Problem> {
         RedeemError::AlreadyRedeemedByYou => "redeem.yours",
         RedeemError::Expired => "redeem.expired",
         RedeemError::Voided => "redeem.voided",
+        RedeemError::Held => "redeem.held",
         RedeemError::LimitReached => "redeem.limit",
         RedeemError::NotVerified => "redeem.not_verified",
         RedeemError::UserDisabled => "log_in.disabled",

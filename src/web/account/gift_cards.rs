@@ -101,6 +101,7 @@ pub async fn send(State(site): State<Site>, customer: Customer, Path(order): Pat
         Ok(()) => flash::good(&customer.session, page.with("gift.sent_to", "email", to.as_str())).await?,
         Err(SendError::NotFound) => return Err(Problem::NotFound),
         Err(SendError::AlreadyRedeemed) => flash::bad(&customer.session, page.t("gift.redeemed_text")).await?,
+        Err(SendError::Held) => flash::bad(&customer.session, page.t("gift.held_text")).await?,
         Err(SendError::Recalled) => flash::bad(&customer.session, page.t("gift.recalled_text")).await?,
         Err(SendError::Database(error)) => return Err(error.into()),
     }
@@ -114,6 +115,7 @@ impl Page {
             SaleState::Waiting => ("", "gift.waiting"),
             SaleState::Sent => ("good", "gift.sent"),
             SaleState::Redeemed => ("good", "gift.redeemed"),
+            SaleState::Held => ("warn", "gift.held"),
             SaleState::Recalled => ("warn", "gift.recalled"),
         };
         (tone, self.t(key).into_owned())

@@ -190,7 +190,7 @@ fn every_page_renders_in_both_languages() {
 #[test]
 fn gift_cards_and_referrals_render_in_both_languages() {
     let sale = SaleView { order: Id(4), amount: Usd::dollars(25), to: "bob<b@example.org".into(), deliver_at: 1, state: SaleState::Waiting };
-    let states = [SaleState::Waiting, SaleState::Sent, SaleState::Redeemed, SaleState::Recalled];
+    let states = [SaleState::Waiting, SaleState::Sent, SaleState::Redeemed, SaleState::Held, SaleState::Recalled];
     let bought: Vec<SaleView> = states.into_iter().map(|state| SaleView { state, ..sale.clone() }).collect();
     let redeemed = vec![RedeemedCard { id: Id(5), tail: "WXYZ".into(), amount: Usd::dollars(5), at: 1 }];
     let one = Referral {

@@ -34,7 +34,7 @@ async fn state(till: &Till, order: &Order) -> SaleState {
     sale::sale(&mut till.shop.app.db.read().await.unwrap(), order.user, order.id).await.unwrap().expect("a sale").state
 }
 
-async fn house(till: &Till, house: House) -> i64 {
+pub(super) async fn house(till: &Till, house: House) -> i64 {
     let sql = "SELECT CAST(COALESCE(SUM(CASE WHEN debit = $1 THEN amount ELSE -amount END), 0) AS BIGINT) FROM transfer WHERE debit = $1 OR credit = $1";
     sqlx::query_scalar(sql).bind(house.number()).fetch_one(&mut *till.shop.app.db.read().await.unwrap()).await.unwrap()
 }
@@ -77,4 +77,29 @@ async fn a_card_that_was_redeemed_is_the_shop_s_loss() {
     assert_eq!((till.state(order.id).await, state(&till, &order).await), (State::Refunded, SaleState::Redeemed));
     assert_eq!((house(&till, House::Cash).await, house(&till, House::Loss).await), (0, 20_000_000_000));
     till.finish().await;
+}
+
+#[tokio::test]
+async fn a_disputed_card_waits_for_what_the_bank_decides() {
+    for won in [true, false] {
+        let till = Till::held().await;
+        let (ann, bob) = (till.customer().await, till.customer().await);
+        let (order, code) = bought(&till, ann.user.id, 20).await;
+        let dispute = till.stripe.dispute(order.payment.as_deref().unwrap()).unwrap();
+        till.deliver_all().await;
+        assert_eq!(state(&till, &order).await, SaleState::Held);
+        let app = &till.shop.app;
+        let redeem = || gift_cards::redeem(&app.db, &app.kit, &app.books, bob.user.id, &code);
+        assert!(matches!(redeem().await, Err(RedeemError::Held)));
+        till.stripe.close_dispute(&dispute, won).unwrap();
+        till.deliver_all().await;
+        till.shop.app.payments.settle_disputes().await.unwrap();
+        if won {
+            assert_eq!(redeem().await.unwrap().amount, Usd::dollars(20));
+        } else {
+            assert!(matches!(redeem().await, Err(RedeemError::Voided)));
+            assert_eq!((house(&till, House::Cash).await, house(&till, House::Cards).await), (0, 0));
+        }
+        till.finish().await;
+    }
 }

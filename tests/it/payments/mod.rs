@@ -6,6 +6,7 @@ mod gift_cards;
 mod lost;
 mod orders;
 mod pages;
+mod plans;
 mod refunds;
 
 use crate::harness::TestApp;
