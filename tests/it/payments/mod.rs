@@ -3,6 +3,7 @@
 mod disputes;
 mod doors;
 mod gift_cards;
+mod killed;
 mod lost;
 mod orders;
 mod pages;
