@@ -191,13 +191,6 @@ impl Opened {
         Way { proxy_url: self.options.private.proxy_url.clone(), connect_timeout }
     }
 
-    /// The dialects that it speaks: those of its kind, and what the admin ticked.
-    fn speaks(&self) -> Dialects {
-        let ticked = [(Dialect::Responses, self.options.responses), (Dialect::Messages, self.options.messages)];
-        let more = ticked.into_iter().filter(|(_, ticked)| *ticked && self.kind == Kind::OpenAi);
-        more.fold(self.kind.speaks(), |speaks, (dialect, _)| speaks.with(dialect))
-    }
-
     /// The channel, ready to be used.
     pub(super) fn into_channel(self, row: &store::Row, client: reqwest::Client, health: Arc<Health>) -> Result<Channel, Broken> {
         let keys = self.keys.iter().enumerate().map(|(index, key)| slot(index, key, self.kind, &self.options)).collect::<Result<_, _>>()?;
@@ -206,7 +199,7 @@ impl Opened {
             name: row.name.clone(),
             kind: self.kind,
             keys,
-            speaks: self.speaks(),
+            speaks: self.options.speaks(self.kind),
             priority: row.priority,
             weight: row.weight,
             addresses: Addresses::new(self.kind, &self.base_url, self.options.azure_api_version.as_deref()),

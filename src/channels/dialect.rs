@@ -15,7 +15,7 @@ pub enum Dialect {
 
 impl Dialect {
     /// All of them, those first into which most requests translate without loss.
-    pub const ALL: [Dialect; 4] = [Dialect::Chat, Dialect::Messages, Dialect::Gemini, Dialect::Responses];
+    pub const ALL: [Dialect; 4] = [Dialect::Chat, Dialect::Responses, Dialect::Messages, Dialect::Gemini];
 
     /// The word for it in logs and stored JSON.
     pub const fn word(self) -> &'static str {
@@ -98,13 +98,22 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
-    /// What every upstream of the kind speaks.
+    /// What an upstream of the kind speaks when nobody has said otherwise.
     pub fn speaks(self) -> Dialects {
         match self {
             Kind::OpenAi => Dialects::of(&[Dialect::Chat]),
             Kind::Anthropic => Dialects::of(&[Dialect::Messages]),
             Kind::Gemini => Dialects::of(&[Dialect::Gemini]),
             Kind::AzureOpenAi => Dialects::of(&[Dialect::Chat, Dialect::Responses]),
+        }
+    }
+
+    /// Those of which an upstream of the kind may speak some and others not: its admin has to say which.
+    pub fn may_speak(self) -> &'static [Dialect] {
+        match self {
+            Kind::OpenAi => &[Dialect::Chat, Dialect::Responses, Dialect::Messages],
+            Kind::AzureOpenAi => &[Dialect::Chat, Dialect::Responses],
+            Kind::Anthropic | Kind::Gemini => &[],
         }
     }
 }
@@ -118,6 +127,7 @@ mod tests {
         let both = Kind::OpenAi.speaks().with(Dialect::Responses);
         assert_eq!(both.nearest(Dialect::Responses), Some(Dialect::Responses));
         assert_eq!(both.nearest(Dialect::Messages), Some(Dialect::Chat));
+        assert_eq!(Dialects::of(&[Dialect::Messages, Dialect::Responses]).nearest(Dialect::Gemini), Some(Dialect::Responses));
         assert_eq!(Kind::Gemini.speaks().nearest(Dialect::Chat), Some(Dialect::Gemini));
         assert_eq!(Dialects::default().nearest(Dialect::Chat), None);
     }

@@ -27,7 +27,9 @@ pub struct ChannelFields {
     pub weight: String,
     /// A checkbox.
     pub enabled: String,
-    /// A checkbox: a server of kind `openai` offers Responses.
+    /// A checkbox: a server of kind `openai` or `azure-openai` offers Chat Completions. It offers at least one of the three.
+    pub chat: String,
+    /// A checkbox: such a server offers Responses.
     pub responses: String,
     /// A checkbox: a server of kind `openai` offers Messages.
     pub messages: String,
@@ -79,6 +81,7 @@ impl ChannelFields {
             priority: text("priority"),
             weight: text("weight"),
             enabled: text("enabled"),
+            chat: text("chat"),
             responses: text("responses"),
             messages: text("messages"),
             model_mapping: text("model_mapping"),
@@ -212,6 +215,7 @@ mod tests {
             key: Secret::new(" upstream-key\n".into()),
             models: "gpt-4o\r\n\r\n gpt-4o-mini \ngpt-4o\n".into(),
             enabled: "on".into(),
+            chat: "on".into(),
             ..ChannelFields::default()
         }
     }
@@ -259,6 +263,7 @@ mod tests {
             priority: "high".into(),
             weight: "0".into(),
             kind: "telepathy".into(),
+            chat: "on".into(),
             ..ChannelFields::default()
         };
         let expected = [

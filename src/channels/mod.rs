@@ -102,7 +102,7 @@ fn view(secret: &AppSecret, row: store::Row) -> ChannelView {
 impl ChannelView {
     /// The texts of the form in which its options are edited, by field.
     pub fn option_texts(&self) -> Vec<(&'static str, String)> {
-        option_fields::texts(&self.options)
+        option_fields::texts(self.kind, &self.options)
     }
 }
 

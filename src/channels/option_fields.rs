@@ -3,7 +3,7 @@
 //! Lists have one entry per line. Every reader gives the translation key of what is wrong.
 
 use super::channel::own_headers;
-use super::dialect::Kind;
+use super::dialect::{Dialect, Kind};
 use super::draft::ChannelFields;
 use super::options::{Capabilities, Cost, Options, Private, Probe};
 use super::pattern;
@@ -112,6 +112,7 @@ const HIDDEN: &str = "••••••";
 
 /// Reads every option. What does not belong to the kind is left out; of `stored` comes what the form hides.
 pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]>, stored: &Private, mistakes: &mut Mistakes) -> Option<Options> {
+    let spoken = mistakes.take("chat", spoken(fields, kind));
     let model_mapping = mistakes.take("model_mapping", mapping(&fields.model_mapping, models));
     let max_concurrency = mistakes.take("max_concurrency", optional(&fields.max_concurrency, concurrency));
     let connect_timeout = mistakes.take("connect_timeout", optional(&fields.connect_timeout, timeout));
@@ -125,9 +126,11 @@ pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]
     let probe_interval = mistakes.take("probe_interval", optional(&fields.probe_interval, |text| seconds(text, PROBE_MS, "channels.error.probe_interval")));
     let extra_headers = mistakes.take("extra_headers", headers(&fields.extra_headers, kind, &stored.extra_headers));
     let proxy_url = mistakes.take("proxy_url", optional(&fields.proxy_url, |typed| proxy(typed, stored.proxy_url.as_deref())));
+    let [chat, responses, messages] = spoken?;
     Some(Options {
-        responses: kind == Kind::OpenAi && fields::ticked(&fields.responses),
-        messages: kind == Kind::OpenAi && fields::ticked(&fields.messages),
+        chat,
+        responses,
+        messages,
         model_mapping: model_mapping?,
         max_concurrency: max_concurrency?,
         connect_timeout: connect_timeout?,
@@ -148,15 +151,27 @@ pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]
     })
 }
 
-/// The texts of the form for these options, by field, without what is stored sealed.
-pub(super) fn texts(options: &Options) -> Vec<(&'static str, String)> {
+/// Whether Chat Completions, Responses and Messages are spoken, so far as that is not the usual of the kind; one of them has to be.
+fn spoken(fields: &ChannelFields, kind: Kind) -> Result<[Option<bool>; 3], &'static str> {
+    let typed = [(Dialect::Chat, &fields.chat), (Dialect::Responses, &fields.responses), (Dialect::Messages, &fields.messages)];
+    let said = typed.map(|(dialect, text)| (dialect, kind.may_speak().contains(&dialect).then(|| fields::ticked(text))));
+    if !kind.may_speak().is_empty() && !said.iter().any(|(_, said)| *said == Some(true)) {
+        return Err("channels.error.no_dialect");
+    }
+    Ok(said.map(|(dialect, said)| said.filter(|said| *said != kind.speaks().contains(dialect))))
+}
+
+/// The texts of the form for these options of a channel of this kind, by field, without what is stored sealed.
+pub(super) fn texts(kind: Kind, options: &Options) -> Vec<(&'static str, String)> {
     let tick = |on: bool| if on { "on".to_owned() } else { String::new() };
     let text = |value: Option<&dyn Display>| value.map(ToString::to_string).unwrap_or_default();
     let in_seconds = |duration: Option<Duration>| duration.map(seconds_text).unwrap_or_default();
     let can = &options.capabilities;
+    let speaks = |dialect: Dialect| tick(kind.may_speak().contains(&dialect) && options.speaks(kind).contains(dialect));
     vec![
-        ("responses", tick(options.responses)),
-        ("messages", tick(options.messages)),
+        ("chat", speaks(Dialect::Chat)),
+        ("responses", speaks(Dialect::Responses)),
+        ("messages", speaks(Dialect::Messages)),
         ("model_mapping", lines(&options.model_mapping, |(public, names)| format!("{public} = {}", names.join(", ")))),
         ("max_concurrency", text(options.max_concurrency.as_ref().map(|n| n as &dyn Display))),
         ("connect_timeout", in_seconds(options.connect_timeout)),
@@ -336,6 +351,7 @@ fn costs(typed: &str) -> Result<Vec<(String, Cost)>, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dialect::Dialects;
     use super::*;
     use crate::kernel::FieldError;
 
@@ -351,6 +367,7 @@ mod tests {
 
     fn full() -> ChannelFields {
         ChannelFields {
+            chat: "on".into(),
             responses: "on".into(),
             messages: "on".into(),
             model_mapping: " gpt-4o=a , b, a\n\nclaude-3 = c\n* = d".into(),
@@ -374,14 +391,14 @@ mod tests {
     #[test]
     fn a_full_form_is_read_and_written_back_the_same() {
         let options = read(Kind::OpenAi, &full()).unwrap();
-        assert!(options.responses && options.messages && options.azure_api_version.is_none());
+        assert!(options.speaks(Kind::OpenAi) == Dialects::of(Kind::OpenAi.may_speak()) && options.azure_api_version.is_none());
         assert_eq!(options.model_mapping[0], ("gpt-4o".to_owned(), vec!["a".to_owned(), "b".into(), "a".into()]));
         assert_eq!(options.private.extra_headers[0], ("x-team".to_owned(), "blue: green".to_owned()));
         assert_eq!((options.connect_timeout, options.idle_timeout), (Some(Duration::from_millis(500)), Some(Duration::from_millis(1250))));
         assert!(options.capabilities.tools && !options.capabilities.vision && options.capabilities.context_length == Some(128_000));
         assert_eq!(options.costs[0].1.cache_write, options.costs[0].1.input);
         assert_eq!(options.body_overrides["user"], Value::Null);
-        let texts = texts(&options);
+        let texts = texts(Kind::OpenAi, &options);
         let again = ChannelFields::from_lookup(|name| texts.iter().find(|(known, _)| *known == name).map(|(_, text)| text.clone()).unwrap_or_default());
         assert_eq!(edit(Kind::OpenAi, &again, &options.private), Ok(options.clone()));
         assert!(!format!("{options:?}").contains("me:secret"));
@@ -392,12 +409,12 @@ mod tests {
     #[test]
     fn what_is_sealed_is_not_shown_and_stays_unless_it_is_typed_again() {
         let stored = read(Kind::OpenAi, &full()).unwrap().private;
-        let shown = texts(&Options { private: stored.clone(), ..Options::default() });
+        let shown = texts(Kind::OpenAi, &Options { private: stored.clone(), ..Options::default() });
         let shown = |name: &str| shown.iter().find(|(known, _)| *known == name).map(|(_, text)| text.clone()).unwrap();
         assert_eq!(shown("extra_headers"), format!("x-team: {HIDDEN}\nhttp-referer: {HIDDEN}"));
         assert_eq!(shown("proxy_url"), format!("socks5://me:{HIDDEN}@127.0.0.1:1080"));
         let with = |headers: &str, proxy: &str| {
-            let fields = ChannelFields { extra_headers: headers.to_owned(), proxy_url: proxy.to_owned(), ..ChannelFields::default() };
+            let fields = ChannelFields { chat: "on".into(), extra_headers: headers.to_owned(), proxy_url: proxy.to_owned(), ..ChannelFields::default() };
             edit(Kind::OpenAi, &fields, &stored).map(|options| options.private)
         };
         // One stays, one is typed anew, one is new.
@@ -427,9 +444,27 @@ mod tests {
     #[test]
     fn options_of_another_kind_are_left_out() {
         let options = read(Kind::AzureOpenAi, &full()).unwrap();
-        assert!(!options.responses && !options.messages);
+        assert!((options.chat, options.responses, options.messages) == (None, None, None), "what is usual is not stored");
         assert_eq!(options.azure_api_version.as_deref(), Some("2024-10-21"));
-        assert_eq!(read(Kind::OpenAi, &ChannelFields::default()), Ok(Options::default()));
+        assert_eq!(read(Kind::OpenAi, &ChannelFields { chat: "on".into(), ..ChannelFields::default() }), Ok(Options::default()));
+        assert_eq!(read(Kind::Gemini, &ChannelFields::default()), Ok(Options::default()), "kinds with one dialect are not asked");
+    }
+
+    #[test]
+    fn a_server_speaks_what_is_ticked_and_at_least_one_dialect() {
+        let only = |kind, field: &str| {
+            let fields = ChannelFields::from_lookup(|name| if name == field { "on".into() } else { String::new() });
+            read(kind, &fields).map(|options| (options.speaks(kind), texts(kind, &options).into_iter().filter(|(_, text)| text == "on").collect::<Vec<_>>()))
+        };
+        for (field, dialect) in [("chat", Dialect::Chat), ("responses", Dialect::Responses), ("messages", Dialect::Messages)] {
+            let expected = Ok((Dialects::of(&[dialect]), vec![(field, "on".to_owned())]));
+            assert_eq!(only(Kind::OpenAi, field), expected);
+            if dialect != Dialect::Messages {
+                assert_eq!(only(Kind::AzureOpenAi, field), expected);
+            }
+        }
+        let none = Err(vec![FieldError::new("chat", "channels.error.no_dialect")]);
+        assert_eq!((only(Kind::OpenAi, "nothing"), only(Kind::AzureOpenAi, "messages")), (none.clone(), none));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`Options`] is stored as JSON in which everything may be absent: what is absent has its default, so that an option that comes later needs no
 //! migration. What may hold a secret is in [`Private`], which is stored sealed.
 
+use super::dialect::{Dialect, Dialects, Kind};
 use super::pattern;
 use crate::kernel::{Price, Prices};
 use serde::{Deserialize, Serialize};
@@ -13,12 +14,15 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Options {
-    /// The server offers OpenAI's Responses, too (only kind `openai`; Azure always does).
-    #[serde(skip_serializing_if = "is_default")]
-    pub responses: bool,
-    /// The server offers Anthropic's Messages, too (only kind `openai`).
-    #[serde(skip_serializing_if = "is_default")]
-    pub messages: bool,
+    /// Whether the server offers OpenAI's Chat Completions; as [`Kind::speaks`] says when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat: Option<bool>,
+    /// Whether it offers OpenAI's Responses; as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub responses: Option<bool>,
+    /// Whether it offers Anthropic's Messages; as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<bool>,
     /// What the upstream calls a model: the public name, or a pattern of them, and one or more of the upstream's names. Of several, one is
     /// drawn for each attempt; a name that stands twice is drawn twice as often. The first entry that covers a name counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -133,6 +137,19 @@ pub struct Probe {
 }
 
 impl Options {
+    /// The dialects that a server of this kind speaks with these options.
+    pub fn speaks(&self, kind: Kind) -> Dialects {
+        let said = |dialect| match dialect {
+            Dialect::Chat => self.chat,
+            Dialect::Responses => self.responses,
+            Dialect::Messages => self.messages,
+            Dialect::Gemini => None,
+        };
+        let usual = kind.speaks();
+        let is_spoken = |dialect: &Dialect| said(*dialect).filter(|_| kind.may_speak().contains(dialect)).unwrap_or(usual.contains(*dialect));
+        Dialect::ALL.into_iter().filter(is_spoken).fold(Dialects::default(), Dialects::with)
+    }
+
     /// What the upstream may call the model of this public name. Several names are a pool; none means the public name itself.
     pub fn upstream_names(&self, public: &str) -> &[String] {
         let entry = self.model_mapping.iter().find(|(known, _)| pattern::covers(known, public));
@@ -204,6 +221,19 @@ mod tests {
         assert_eq!(options.first_byte_timeout, Some(Duration::from_millis(1500)));
         assert_eq!(serde_json::to_value(&options).unwrap(), stored);
         assert!(serde_json::from_value::<Options>(json!({"costs": [["a", {"input": 2.5}]]})).is_err(), "a price is never a float");
+    }
+
+    #[test]
+    fn what_was_stored_before_chat_could_be_left_out_speaks_what_it_spoke() {
+        use Dialect::{Chat, Gemini, Messages, Responses};
+        let speaks =
+            |kind: Kind, stored: Value| Dialect::ALL.into_iter().filter(|dialect| read(stored.clone()).speaks(kind).contains(*dialect)).collect::<Vec<_>>();
+        assert_eq!(speaks(Kind::OpenAi, json!({})), [Chat]);
+        assert_eq!(speaks(Kind::OpenAi, json!({"responses": true, "messages": true})), [Chat, Responses, Messages]);
+        assert_eq!(speaks(Kind::AzureOpenAi, json!({})), [Chat, Responses]);
+        assert_eq!((speaks(Kind::Anthropic, json!({})), speaks(Kind::Gemini, json!({}))), (vec![Messages], vec![Gemini]));
+        assert_eq!(speaks(Kind::OpenAi, json!({"chat": false, "responses": true})), [Responses]);
+        assert_eq!(speaks(Kind::AzureOpenAi, json!({"responses": false})), [Chat]);
     }
 
     #[test]

@@ -15,8 +15,8 @@ struct Offer {
 struct Supply {
     name: &'static str,
     kind: Kind,
-    /// It is said to know Responses, as OpenAI itself does.
-    responses: bool,
+    /// The fields of the dialects that it is said to speak.
+    speaks: &'static [&'static str],
     offers: &'static [Offer],
 }
 
@@ -40,13 +40,13 @@ macro_rules! other {
 /// A model to begin with.
 pub(super) const FIRST: &str = "demo-mini";
 
-/// The channels: one of each kind, one with Responses, and one whose models fail in one way each, for trying out what then happens. No name of a model
+/// The channels: one of each kind, one with Responses only, and one whose models fail in one way each, for trying out what then happens. No name of a model
 /// that behaves has a switch of the simulated provider in it.
 const SUPPLIES: &[Supply] = &[
     Supply {
         name: "Simulated provider",
         kind: Kind::OpenAi,
-        responses: false,
+        speaks: &["chat"],
         offers: &[
             words!("demo-chat", "2.50", "10", "1.25", "2.50"),
             words!("demo-mini", "0.15", "0.60", "0.075", "0.15"),
@@ -61,19 +61,19 @@ const SUPPLIES: &[Supply] = &[
             other!("rerank-demo", input "0", output "0", search "0.002"),
         ],
     },
-    Supply { name: "Simulated Responses", kind: Kind::OpenAi, responses: true, offers: &[words!("responses-demo", "1.25", "10", "0.125", "1.25")] },
-    Supply { name: "Simulated Anthropic", kind: Kind::Anthropic, responses: false, offers: &[words!("claude-demo", "3", "15", "0.30", "3.75")] },
+    Supply { name: "Simulated Responses", kind: Kind::OpenAi, speaks: &["responses"], offers: &[words!("responses-demo", "1.25", "10", "0.125", "1.25")] },
+    Supply { name: "Simulated Anthropic", kind: Kind::Anthropic, speaks: &[], offers: &[words!("claude-demo", "3", "15", "0.30", "3.75")] },
     Supply {
         name: "Simulated Gemini",
         kind: Kind::Gemini,
-        responses: false,
+        speaks: &[],
         offers: &[words!("gemini-demo", "0.30", "2.50", "0.03", "0.30"), other!("gemini-embed-demo", input "0.15", output "0")],
     },
-    Supply { name: "Simulated Azure", kind: Kind::AzureOpenAi, responses: false, offers: &[words!("azure-demo", "2.75", "11", "1.375", "2.75")] },
+    Supply { name: "Simulated Azure", kind: Kind::AzureOpenAi, speaks: &["chat", "responses"], offers: &[words!("azure-demo", "2.75", "11", "1.375", "2.75")] },
     Supply {
         name: "Simulated trouble",
         kind: Kind::OpenAi,
-        responses: false,
+        speaks: &["chat"],
         offers: &[
             words!("demo-429", "0.15", "0.60", "", ""),
             words!("demo-500", "0.15", "0.60", "", ""),
@@ -98,6 +98,7 @@ pub(super) fn model_drafts() -> impl Iterator<Item = Result<ModelDraft, Vec<Fiel
 pub(super) fn channel_drafts(base_url: &str, key: &str) -> impl Iterator<Item = Result<ChannelDraft, Vec<FieldError>>> {
     SUPPLIES.iter().map(move |supply| {
         let models: Vec<&str> = supply.offers.iter().map(|offer| offer.name).collect();
+        let ticked = |field: &str| if supply.speaks.contains(&field) { "on" } else { "" }.to_owned();
         let fields = ChannelFields {
             name: supply.name.to_owned(),
             kind: supply.kind.word().to_owned(),
@@ -105,7 +106,8 @@ pub(super) fn channel_drafts(base_url: &str, key: &str) -> impl Iterator<Item = 
             key: Secret::new(key.to_owned()),
             models: models.join("\n"),
             enabled: "on".to_owned(),
-            responses: if supply.responses { "on" } else { "" }.to_owned(),
+            chat: ticked("chat"),
+            responses: ticked("responses"),
             ..ChannelFields::default()
         };
         ChannelDraft::parse(&fields, None)

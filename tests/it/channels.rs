@@ -18,6 +18,7 @@ fn fields(name: &str, models: &str) -> ChannelFields {
         key: Secret::new(KEY.into()),
         models: models.into(),
         enabled: "on".into(),
+        chat: "on".into(),
         ..ChannelFields::default()
     }
 }
@@ -232,7 +233,11 @@ async fn each_kind_is_called_in_its_own_way() {
         ("azure-openai", "", Dialect::Responses, "https://api.example.com/openai/v1/responses", &[("api-key", "")]),
     ];
     for (n, (kind, messages, dialect, url, headers)) in cases.into_iter().enumerate() {
-        let id = save(&test, &kit, &secret, |f| (f.name, f.kind, f.messages) = (format!("{kind} {n}"), kind.into(), messages.into())).await;
+        let id = save(&test, &kit, &secret, |f| {
+            (f.name, f.kind, f.messages) = (format!("{kind} {n}"), kind.into(), messages.into());
+            f.responses = "on".into();
+        })
+        .await;
         let channel = load(&test.db, &secret, &kit).await.unwrap().find(id).unwrap();
         let endpoint = channel.endpoint(&channel.keys[0], Target::Chat(dialect), "m", true).unwrap();
         assert_eq!(endpoint.url.as_str(), url);

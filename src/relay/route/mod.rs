@@ -36,17 +36,17 @@ pub struct Needs {
     pub tokens: u64,
 }
 
-/// Every form of a chat, the caller's own first.
+/// Every form of a chat, the caller's own first, then those into which it translates with the least loss, as [`Dialect::ALL`] has them.
 pub fn chat(dialect: Dialect) -> &'static [Target<'static>] {
     const CHAT: Target<'static> = Target::Chat(Dialect::Chat);
     const RESPONSES: Target<'static> = Target::Chat(Dialect::Responses);
     const MESSAGES: Target<'static> = Target::Chat(Dialect::Messages);
     const GEMINI: Target<'static> = Target::Chat(Dialect::Gemini);
     match dialect {
-        Dialect::Chat => &[CHAT, MESSAGES, GEMINI, RESPONSES],
+        Dialect::Chat => &[CHAT, RESPONSES, MESSAGES, GEMINI],
         Dialect::Responses => &[RESPONSES, CHAT, MESSAGES, GEMINI],
-        Dialect::Messages => &[MESSAGES, CHAT, GEMINI, RESPONSES],
-        Dialect::Gemini => &[GEMINI, CHAT, MESSAGES, RESPONSES],
+        Dialect::Messages => &[MESSAGES, CHAT, RESPONSES, GEMINI],
+        Dialect::Gemini => &[GEMINI, CHAT, RESPONSES, MESSAGES],
     }
 }
 

@@ -27,7 +27,7 @@ fn row(site: &Site, channel: ChannelView) -> ChannelRow {
 
 /// `GET /admin/channels/new`
 pub async fn blank(Admin(Customer { page, .. }): Admin) -> Answer {
-    let form = Form::empty(page.lang).fill("priority", 0).fill("weight", 1).fill("enabled", "on");
+    let form = Form::empty(page.lang).fill("priority", 0).fill("weight", 1).fill("enabled", "on").fill("chat", "on");
     Ok(render(&Channel { page, row: None, form }))
 }
 

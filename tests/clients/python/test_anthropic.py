@@ -8,7 +8,7 @@ from shop import Visitor
 
 TOOLS = [{"name": name, "description": name, "input_schema": schema} for name, schema in PARAMETERS.items()]
 THINKING = {"type": "enabled", "budget_tokens": 1024}
-SHOW_THOUGHTS = ("anthropic", "gemini")
+SHOW_THOUGHTS = ("responses", "anthropic", "gemini")
 SYSTEM = [
     {"type": "text", "text": "You are brief."},
     {"type": "text", "text": "And you are friendly. " * 20, "cache_control": {"type": "ephemeral"}},

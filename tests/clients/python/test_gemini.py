@@ -12,7 +12,7 @@ TOOLS = [types.Tool(function_declarations=DECLARATIONS)]
 NOT_BY_ITSELF = types.AutomaticFunctionCallingConfig(disable=True)
 
 # OpenAI's chat does not show thoughts.
-SHOW_THOUGHTS = ("anthropic", "gemini")
+SHOW_THOUGHTS = ("responses", "anthropic", "gemini")
 
 
 def config(**more):

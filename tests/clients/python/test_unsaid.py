@@ -22,6 +22,9 @@ CHAT = [
     ("gemini", {"web_search_options": {}}, "web_search_options"),
     ("gemini", {"logit_bias": {"50256": -100}}, "logit_bias"),
     ("anthropic", {"prediction": {"type": "content", "content": "x"}}, "prediction"),
+    ("responses", {"n": 2}, "n"),
+    ("responses", {"stop": ["\n"]}, "stop"),
+    ("responses", {"logit_bias": {"50256": -100}}, "logit_bias"),
     ("anthropic", {"messages": [{"role": "system", "content": "Be brief."}] + SOUND}, "messages[1].content[0]"),
 ]
 RESPONSES = [
@@ -37,7 +40,7 @@ RESPONSES = [
 ]
 MESSAGES = [
     (kind, more, field)
-    for kind in ("openai", "gemini", "azure")
+    for kind in ("openai", "responses", "gemini", "azure")
     for more, field in [
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
         ({"container": "container_1"}, "container"),
@@ -47,7 +50,7 @@ MESSAGES = [
 ]
 GEMINI = [
     (kind, more, field)
-    for kind in ("openai", "anthropic", "azure")
+    for kind in ("openai", "responses", "anthropic", "azure")
     for more, field in [
         ({"cached_content": "cachedContents/1"}, "cachedContent"),
         ({"candidate_count": 2}, "candidateCount"),

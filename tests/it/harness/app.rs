@@ -109,6 +109,7 @@ impl TestApp {
             key: Secret::new("upstream-key-of-the-test".to_owned()),
             models: models.join("\n"),
             enabled: "on".to_owned(),
+            chat: "on".to_owned(),
             ..ChannelFields::default()
         }
     }

@@ -9,7 +9,8 @@ use farebox::kernel::Usd;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
-const KINDS: [&str; 4] = ["openai", "anthropic", "gemini", "azure-openai"];
+/// The kinds of channels, and an OpenAI that speaks only Responses.
+const KINDS: [&str; 5] = ["openai", "responses", "anthropic", "gemini", "azure-openai"];
 pub(super) const CALLERS: [&str; 4] = ["chat", "responses", "messages", "gemini"];
 
 /// A shop with a channel of each kind, each for a model of its name.
@@ -19,7 +20,12 @@ async fn shop() -> TestApp {
         let model = format!("by-{kind}");
         shop.sell(&model, "1", "10").await;
         let fields = TestApp::channel_fields(kind, &shop.upstream.base_url(), &[&model]);
-        shop.channel_as(None, &ChannelFields { kind: kind.into(), ..fields }).await;
+        let fields = match kind {
+            "responses" => ChannelFields { chat: String::new(), responses: "on".into(), ..fields },
+            "azure-openai" => ChannelFields { kind: kind.into(), responses: "on".into(), ..fields },
+            _ => ChannelFields { kind: kind.into(), ..fields },
+        };
+        shop.channel_as(None, &fields).await;
     }
     shop
 }

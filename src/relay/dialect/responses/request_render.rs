@@ -9,6 +9,8 @@ use serde_json::{Map, Number, Value, json};
 
 /// The longest id of a caller, a cache or a call that OpenAI takes.
 const LONGEST_KEY: usize = 64;
+/// The least output that OpenAI lets be asked for here, where other dialects take one token: who asks for less gets no more than these few.
+const LEAST_OUTPUT: u64 = 16;
 const TIERS: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
 
 /// Writes a request.
@@ -44,7 +46,7 @@ pub fn render_request(request: &Request, target: &Target<'_>) -> Result<Vec<u8>,
         out.insert("parallel_tool_calls".to_owned(), parallel.into());
     }
     if let Some(cap) = target.output_cap {
-        out.insert("max_output_tokens".to_owned(), cap.into());
+        out.insert("max_output_tokens".to_owned(), cap.max(LEAST_OUTPUT).into());
     }
     render_hints(request, target, &mut out);
     render_text(request, &mut out);

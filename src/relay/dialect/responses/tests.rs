@@ -186,6 +186,14 @@ fn what_responses_cannot_say_is_named() {
     assert_eq!(render_request(&audio, &target(true)).unwrap_err().field, "messages[0].content[1]");
 }
 
+#[test]
+fn no_less_output_is_asked_for_than_openai_lets() {
+    for (cap, asked) in [(1, 16), (16, 16), (17, 17)] {
+        let body = render_request(&Request::default(), &Target { output_cap: Some(cap), ..target(true) }).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["max_output_tokens"], asked);
+    }
+}
+
 fn call(id: &str, name: &str, arguments: &str) -> Part {
     Part::ToolCall(ToolCall { id: id.to_owned(), name: name.to_owned(), arguments: arguments.to_owned(), custom: false, signature: None, cache: None })
 }
