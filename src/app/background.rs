@@ -61,6 +61,7 @@ fn schedule(app: &App, jobs: &Jobs) {
         let app = hear.clone();
         async move {
             app.payments.handle_due().await?;
+            app.payments.tell_due().await?;
             app.payments.refund_due().await?;
             app.payments.settle_disputes().await?;
             Ok(())
@@ -69,7 +70,10 @@ fn schedule(app: &App, jobs: &Jobs) {
     let look = app.clone();
     jobs.every("look-at-orders", Duration::from_secs(30), move || {
         let app = look.clone();
-        async move { app.payments.look_at_due().await.map(drop).map_err(Into::into) }
+        async move {
+            app.payments.look_at_due().await?;
+            app.payments.look_at_renewals().await.map(drop).map_err(Into::into)
+        }
     });
     let fetch = app.clone();
     jobs.every("fetch-payment-messages", Duration::from_secs(1800), move || {

@@ -1,12 +1,15 @@
 //! Messages of the provider: believed by their signature, stored, and then handled, each once, by whoever comes first.
 
-use super::provider::{Incoming, Rejected};
+use super::provider::{Incoming, ProviderError, Rejected};
+use super::subscriptions::Seen;
 use super::{PaymentError, Payments, store};
 use crate::kernel::Id;
 use axum::http::HeaderMap;
 
 /// How many messages one run of the job takes.
 const PORTION: i64 = 200;
+/// How often a message is taken up anew because what it is about has changed while the provider was asked.
+const TURNS: usize = 5;
 /// A message that could not be handled because something was away is tried again after so long; each time twice as long, up to an hour.
 const RETRY_MS: i64 = 2_000;
 const MAX_RETRY_MS: i64 = 3_600_000;
@@ -28,6 +31,8 @@ pub(super) enum Handled {
     Ignored,
     /// It cannot be right: somebody must look.
     Refused(String, Option<Id>),
+    /// What was asked before has changed since.
+    Again,
 }
 
 impl Payments {
@@ -69,14 +74,36 @@ impl Payments {
     }
 
     async fn try_handle(&self, id: Id) -> Result<(), PaymentError> {
+        for _ in 0..TURNS {
+            if self.handle_once(id).await? {
+                return Ok(());
+            }
+        }
+        Err(ProviderError::Busy("what it is about changes all the time".to_owned()).into())
+    }
+
+    /// Whether it is done with.
+    async fn handle_once(&self, id: Id) -> Result<bool, PaymentError> {
         let provider = self.provider()?;
+        let Some(raw) = store::new_event(&mut *self.db.read().await?, id).await? else { return Ok(true) };
+        let event = provider.read(raw.as_bytes());
+        let seen = match &event {
+            Ok(event) => self.look_before(event).await?,
+            Err(_) => Seen::default(),
+        };
         let mut tx = self.db.write().await?;
-        let Some((raw, _)) = store::take_event(&mut tx, id).await? else { return Ok(()) };
-        let handled = match provider.read(raw.as_bytes()) {
-            Ok(event) => self.act_on(&mut tx, event).await?,
+        if store::take_event(&mut tx, id).await?.is_none() {
+            return Ok(true);
+        }
+        let handled = match event {
+            Ok(event) => self.act_on(&mut tx, event, &seen).await?,
             Err(error) => Handled::Refused(error.to_string(), None),
         };
         let (state, error, order) = match &handled {
+            Handled::Again => {
+                tx.rollback().await;
+                return Ok(false);
+            }
             Handled::Done(order) => ("done", None, *order),
             Handled::Ignored => ("ignored", None, None),
             Handled::Refused(why, order) => ("refused", Some(why.as_str()), *order),
@@ -87,7 +114,7 @@ impl Payments {
         store::end_event(&mut tx, id, state, error, order, self.now()).await?;
         crate::failpoint::reach("message_handled");
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     async fn put_off(&self, id: Id, why: &str) -> Result<(), PaymentError> {

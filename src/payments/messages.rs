@@ -3,30 +3,33 @@
 
 use super::inbox::Handled;
 use super::provider::{Checkout, Event, Payment, PaymentState};
+use super::subscriptions::Seen;
 use super::{Order, PaymentError, Payments, State, store};
 use crate::db::Tx;
 use crate::kernel::Id;
 
 impl Payments {
-    pub(super) async fn act_on(&self, tx: &mut Tx, event: Event) -> Result<Handled, PaymentError> {
+    pub(super) async fn act_on(&self, tx: &mut Tx, event: Event, seen: &Seen) -> Result<Handled, PaymentError> {
         match event {
-            Event::CheckoutCompleted(checkout) | Event::CheckoutPaid(checkout) | Event::CheckoutExpired(checkout) => self.on_checkout(tx, &checkout).await,
+            Event::CheckoutCompleted(checkout) | Event::CheckoutPaid(checkout) | Event::CheckoutExpired(checkout) => self.on_checkout(tx, &checkout, seen).await,
             Event::CheckoutFailed(checkout) => self.on_failed_checkout(tx, &checkout).await,
             Event::PaymentPaid(payment) => self.on_paid(tx, &payment).await,
             Event::PaymentFailed(payment) | Event::PaymentCanceled(payment) | Event::PaymentNeedsAction(payment) => self.on_unpaid(tx, &payment).await,
             Event::Refunded(refunded) => self.on_refunded(tx, &refunded).await,
             Event::Refund(refund) => self.on_refund(tx, &refund).await,
             Event::Dispute(dispute) => self.on_dispute(tx, &dispute).await,
-            Event::InvoicePaid(_) | Event::InvoiceFailed(_) | Event::Subscription(_) | Event::Other => Ok(Handled::Ignored),
+            Event::InvoicePaid(bill) | Event::InvoiceFailed(bill) => self.on_bill(tx, seen.bill.as_ref().unwrap_or(&bill)).await,
+            Event::Subscription(told) => self.on_subscription(tx, &told, seen.subscription.as_ref()).await,
+            Event::Other => Ok(Handled::Ignored),
         }
     }
 
-    async fn on_checkout(&self, tx: &mut Tx, checkout: &Checkout) -> Result<Handled, PaymentError> {
+    async fn on_checkout(&self, tx: &mut Tx, checkout: &Checkout, seen: &Seen) -> Result<Handled, PaymentError> {
         let Some(order) = self.locked(tx, checkout.order).await? else { return Ok(Handled::Ignored) };
         if order.checkout.is_none() {
             store::set_checkout(tx, order.id, &checkout.id, checkout.url.as_deref(), self.now()).await?;
         }
-        match self.take_word(tx, &order, checkout).await {
+        match self.take_word(tx, &order, checkout, seen.bill.as_ref()).await {
             Ok(_) => Ok(Handled::Done(Some(order.id))),
             Err(PaymentError::Mismatch(why)) => self.refuse(tx, &order, &why.to_string()).await,
             Err(error) => Err(error),
@@ -46,6 +49,7 @@ impl Payments {
         }
         let customer = store::customer(tx, order.user, order.method.word()).await?;
         let wrong = match () {
+            () if order.begins_subscription() => Some("it is paid by its checkout".to_owned()),
             () if payment.status != PaymentState::Paid => Some("it is not paid".to_owned()),
             () if payment.received.currency != order.price.currency => Some(format!("it is in {}", payment.received.currency)),
             () if payment.received != order.price => Some(format!("its amount is {}", payment.received)),

@@ -6,7 +6,7 @@
 //! - a message is stored before anything is done about it, and handled once; what it claims must match the order in every point;
 //! - money that goes back is taken out of what it had bought before the provider is told.
 //!
-//! Locks are taken in the order message, order, plan, coupon, wallet.
+//! Locks are taken in the order message, order, plan, subscription, coupon, wallet.
 //!
 //! [`provider`] is what the shop asks of a payment provider, in this project's own words; no other room knows which one there is
 //! ([`stripe`]). What a provider answers is a claim of somebody else, which is held against the order before anything is credited.
@@ -24,11 +24,13 @@ mod reconcile;
 mod refunds;
 pub mod store;
 pub mod stripe;
+pub mod subscriptions;
 
 pub use inbox::{ReceiveError, Received};
 pub use order::{Method, NewOrder, Order, State, What, Wish};
 pub use orders::History;
 pub use refunds::NewRefund;
+pub use subscriptions::{PaidAgain, UnpaidBill};
 
 use crate::coupons;
 use crate::db::Db;
@@ -48,6 +50,9 @@ pub enum PaymentError {
     /// The shop takes no cards.
     #[error("no payment provider is set up")]
     NoProvider,
+    /// The customer is about to subscribe to this plan by another order.
+    #[error("order {0} of the same subscription waits to be paid")]
+    AlreadyOrdered(Id),
     /// The customer has too many orders that wait to be paid.
     #[error("too many orders wait to be paid")]
     TooManyPending,

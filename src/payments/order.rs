@@ -117,6 +117,8 @@ pub enum Wish {
     TopUp(Usd),
     /// A plan, for one term.
     Plan(Id),
+    /// A plan that is renewed until somebody cancels it.
+    Subscription(Id),
     /// A gift card of so much for somebody.
     GiftCard(Usd, Gift),
 }
@@ -211,7 +213,15 @@ pub struct Order {
     pub ended_at: Option<i64>,
 }
 
+/// The details of an order that begins a subscription. Those of its renewals are the source of the term that they made: `invoice:` and the provider's id.
+pub(super) const SUBSCRIPTION: &str = "subscription";
+
 impl Order {
+    /// Whether it is the first order of a subscription, and not one of its renewals.
+    pub fn begins_subscription(&self) -> bool {
+        matches!(self.what, What::Plan(_)) && self.details == SUBSCRIPTION
+    }
+
     /// What can still go back.
     pub fn refundable(&self) -> Money {
         match self.state {

@@ -1,10 +1,10 @@
 //! How an order is made, paid, and ended.
 
-use super::order::NewRow;
-use super::provider::{Checkout, CheckoutStatus, Mode, NewCheckout, NewCustomer, Sale};
+use super::order::{NewRow, SUBSCRIPTION};
+use super::provider::{Checkout, CheckoutStatus, Invoice, Mismatch, Mode, NewCheckout, NewCustomer, PaymentStatus, Sale};
 use super::store::{DisputeRow, EventView, RefundRow};
 use super::{Method, NewOrder, Order, PaymentError, Payments, State, What, Wish, store};
-use crate::coupons::{self, Basket, Bought};
+use crate::coupons::{self, Basket, Bought, CouponError};
 use crate::db::{Conn, Tx};
 use crate::gift_cards::sale::{self, Gift, Sold};
 use crate::kernel::{Currency, Id, Money, NEVER, Rate, Usd};
@@ -98,15 +98,27 @@ impl Payments {
         match &new.wish {
             Wish::TopUp(worth) => for_credit(What::TopUp, *worth, String::new(), terms.bonus(*worth)),
             Wish::GiftCard(worth, gift) => for_credit(What::GiftCard, *worth, gift.write(), Usd::ZERO),
-            Wish::Plan(plan) => {
-                let wanted = Reserve { user: new.user, plan: *plan, order, way: BuyWay::Once };
-                let reserved = plans::reserve(tx, &self.kit, &wanted).await?;
-                let price = reserved.terms.price();
-                let rate = self.rate(price.currency)?;
-                let worth = rate.credit(price).ok_or(PaymentError::NoRate(price.currency))?;
-                Ok(Offer { what: What::Plan(*plan), price, rate, worth, details: String::new(), title: reserved.terms.name, bonus: Usd::ZERO })
+            Wish::Plan(plan) => self.offer_plan(tx, new, order, *plan, BuyWay::Once).await,
+            Wish::Subscription(plan) => {
+                self.provider()?;
+                self.offer_plan(tx, new, order, *plan, BuyWay::Subscription).await
             }
         }
+    }
+
+    async fn offer_plan(&self, tx: &mut Tx, new: &NewOrder, order: Id, plan: Id, way: BuyWay) -> Result<Offer, PaymentError> {
+        let reserved = plans::reserve(tx, &self.kit, &Reserve { user: new.user, plan, order, way }).await?;
+        let renews = way == BuyWay::Subscription;
+        if renews && let Some(open) = store::pending_subscription(tx, new.user, plan).await? {
+            return Err(PaymentError::AlreadyOrdered(open));
+        }
+        let full = reserved.terms.price();
+        // A trial begins with nothing to pay.
+        let price = if reserved.trial_days > 0 { Money::zero(full.currency) } else { full };
+        let rate = self.rate(price.currency)?;
+        let worth = rate.credit(price).ok_or(PaymentError::NoRate(price.currency))?;
+        let details = if renews { SUBSCRIPTION.to_owned() } else { String::new() };
+        Ok(Offer { what: What::Plan(plan), price, rate, worth, details, title: reserved.terms.name, bonus: Usd::ZERO })
     }
 
     /// An offer with its coupon.
@@ -121,17 +133,21 @@ impl Payments {
             };
             let first = store::count_paid(tx, new.user).await? == 0;
             let discount = coupons::reserve(tx, &self.kit, new.user, &new.coupon, order, &Basket { what: bought, money: list_price, first }).await?;
+            // The provider renews at the price of the plan, and takes nothing off.
+            if details == SUBSCRIPTION && discount.off.minor > 0 {
+                return Err(PaymentError::Coupon(CouponError::OtherThing));
+            }
             price = list_price.checked_sub(discount.off).filter(|left| left.minor >= 0).ok_or(PaymentError::NoRate(list_price.currency))?;
             bonus += discount.bonus;
         }
         let credit = if price == list_price { worth } else { rate.credit(price).unwrap_or(worth).min(worth) };
-        let method = if price.minor == 0 { Method::Free } else { new.method.clone() };
+        let method = if price.minor == 0 && details != SUBSCRIPTION { Method::Free } else { new.method.clone() };
         let (user, language) = (new.user, new.language.clone());
         Ok(NewRow { user, what, details, title, language, method, list_price, price, rate, worth, credit, bonus })
     }
 
     /// Units of a currency for one dollar of credit.
-    fn rate(&self, currency: Currency) -> Result<Rate, PaymentError> {
+    pub(super) fn rate(&self, currency: Currency) -> Result<Rate, PaymentError> {
         let terms = &self.settings.now().top_up;
         match currency {
             Currency::USD => Ok(Rate::ONE),
@@ -154,13 +170,14 @@ impl Payments {
         }
         let customer = self.customer(order.user).await?;
         let page = format!("{}/account/orders/{}", self.base_url, order.id);
+        let (sale, price) = self.sale(order).await?;
         let checkout = NewCheckout {
             order: order.id,
             user: order.user,
             customer,
             title: order.title.clone(),
-            price: order.price,
-            sale: Sale::Once { save_card: false },
+            price,
+            sale,
             success_url: format!("{page}?paid"),
             cancel_url: page,
             expires_at: order.expires_at,
@@ -190,17 +207,23 @@ impl Payments {
         Ok(kept.unwrap_or(customer))
     }
 
-    /// Holds what a provider says of a checkout against its order, and acts on it. The order must be locked. Returns how the order stands then.
-    pub(super) async fn take_word(&self, tx: &mut Tx, order: &Order, checkout: &Checkout) -> Result<State, PaymentError> {
-        use super::provider::PaymentStatus::Unpaid;
+    /// Holds what a provider says of a checkout against its order, and acts on it. The order must be locked. `bill` is the first one of the subscription that it
+    /// has begun. Returns how the order stands then.
+    pub(super) async fn take_word(&self, tx: &mut Tx, order: &Order, checkout: &Checkout, bill: Option<&Invoice>) -> Result<State, PaymentError> {
         if checkout.order != Some(order.id) {
-            return Err(PaymentError::Mismatch(super::provider::Mismatch::Order));
+            return Err(PaymentError::Mismatch(Mismatch::Order));
         }
-        if checkout.status == CheckoutStatus::Complete && checkout.payment_status != Unpaid {
+        if checkout.status == CheckoutStatus::Complete && checkout.payment_status != PaymentStatus::Unpaid {
             let customer = store::customer(tx, order.user, order.method.word()).await?;
-            checkout.pays(order.id, order.price, customer.as_deref(), Mode::Payment)?;
-            store::set_payment(tx, order.id, checkout.payment.as_deref(), checkout.subscription.as_deref()).await?;
-            self.deliver(tx, order).await?;
+            let mode = if order.begins_subscription() { Mode::Subscription } else { Mode::Payment };
+            checkout.pays(order.id, order.price, customer.as_deref(), mode)?;
+            let renewal = match mode {
+                Mode::Subscription => self.begun_by(order, checkout, bill)?,
+                _ => Renewal::Once,
+            };
+            let payment = checkout.payment.as_deref().or(bill.and_then(|bill| bill.payment.as_deref()));
+            store::set_payment(tx, order.id, payment, checkout.subscription.as_deref()).await?;
+            self.deliver_as(tx, order, renewal).await?;
             return Ok(State::Paid);
         }
         if checkout.status == CheckoutStatus::Expired {
@@ -215,24 +238,38 @@ impl Payments {
 
     /// Marks an order paid and gives what was bought, once. Whether it was now.
     pub(super) async fn deliver(&self, tx: &mut Tx, order: &Order) -> Result<bool, PaymentError> {
+        self.deliver_as(tx, order, Renewal::Once).await
+    }
+
+    /// The same, when somebody renews what was bought.
+    async fn deliver_as(&self, tx: &mut Tx, order: &Order, renewal: Renewal) -> Result<bool, PaymentError> {
         if !store::mark_paid(tx, order.id, self.now()).await? {
             return Ok(false);
+        }
+        if let What::Plan(plan) = order.what {
+            plans::lock(tx, plan).await?;
         }
         // Before the wallet is locked, as whoever releases a coupon does.
         coupons::used(tx, order.id).await?;
         match order.what {
             What::TopUp => self.credit(tx, order).await?,
-            What::Plan(plan) => self.begin_plan(tx, order, plan).await?,
+            What::Plan(plan) => self.begin_plan(tx, order, plan, renewal).await?,
             What::GiftCard => self.issue_card(tx, order).await?,
         }
+        self.delivered(tx, order).await?;
+        Ok(true)
+    }
+
+    /// What follows when an order was paid and delivered, whatever it was: a purchase, or a renewal that was collected.
+    pub(super) async fn delivered(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {
         if matches!(order.method, Method::Provider(_)) {
             referrals::order_paid(tx, &self.kit, order.user, order.id, order.credit).await?;
         }
         tracing::info!(order = %order.id, user = %order.user, price = %order.price.display(), "an order was paid");
-        Ok(true)
+        Ok(())
     }
 
-    async fn credit(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {
+    pub(super) async fn credit(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {
         let mut bought = None;
         if order.credit > Usd::ZERO {
             bought = Some(self.give(tx, order, CreditKind::Paid, House::Cash, order.credit, order.reference()).await?);
@@ -265,7 +302,7 @@ impl Payments {
     }
 
     /// Puts what an order has paid for something that is delivered later where it waits.
-    async fn set_aside(&self, tx: &mut Tx, order: &Order, to: House) -> Result<(), PaymentError> {
+    pub(super) async fn set_aside(&self, tx: &mut Tx, order: &Order, to: House) -> Result<(), PaymentError> {
         let (user, amount, reference) = (order.user, order.credit, order.reference());
         if amount > Usd::ZERO && order.method == Method::Balance {
             // What was given away buys no gift card: it would come back as money's worth.
@@ -293,11 +330,10 @@ impl Payments {
         Ok(store::set_credits(tx, order.id, None, given).await?)
     }
 
-    async fn begin_plan(&self, tx: &mut Tx, order: &Order, plan: Id) -> Result<(), PaymentError> {
+    async fn begin_plan(&self, tx: &mut Tx, order: &Order, plan: Id, renewal: Renewal) -> Result<(), PaymentError> {
         self.set_aside(tx, order, House::Plans).await?;
         let (user, amount) = (order.user, order.credit);
-        let paid =
-            Activation { user, plan, order: order.id, paid: amount, funding: House::Plans, renewal: Renewal::Once, zone: &self.settings.now().time_zone };
+        let paid = Activation { user, plan, order: order.id, paid: amount, funding: House::Plans, renewal, zone: &self.settings.now().time_zone };
         let given = plans::activate(tx, &self.kit, &self.books, &paid).await?;
         if given.late {
             store::note(tx, order.id, "paid after its place had been given to somebody else").await?;
@@ -391,10 +427,11 @@ impl Payments {
     }
 
     /// Acts on what the provider says of an order's checkout, in a transaction of its own.
-    async fn hear(&self, id: Id, checkout: &Checkout) -> Result<State, PaymentError> {
+    pub(super) async fn hear(&self, id: Id, checkout: &Checkout) -> Result<State, PaymentError> {
+        let bill = self.first_bill(checkout).await?;
         let mut tx = self.db.write().await?;
         let order = store::lock_order(&mut tx, id).await?.ok_or(PaymentError::NoOrder(id))?;
-        let state = self.take_word(&mut tx, &order, checkout).await?;
+        let state = self.take_word(&mut tx, &order, checkout, bill.as_ref()).await?;
         tx.commit().await?;
         Ok(state)
     }

@@ -220,6 +220,8 @@ pub enum Sale {
 pub struct RenewingPlan {
     /// Our id of the plan.
     pub plan: Id,
+    /// The version of its terms.
+    pub version: Id,
     /// How long one period is.
     pub every: Every,
     /// Days that are free before the first payment; 0 for none.
@@ -534,6 +536,8 @@ pub struct Subscription {
     pub order: Option<Id>,
     /// Our plan that it is for now, as we said.
     pub plan: Option<Id>,
+    /// The version of its terms, as we said.
+    pub version: Option<Id>,
     /// The provider's customer.
     pub customer: String,
     /// How it stands.
@@ -580,6 +584,8 @@ pub struct Invoice {
     pub subscription: Option<String>,
     /// The order that began the subscription, as we said.
     pub order: Option<Id>,
+    /// The version of the terms of our plan that it is for, as we said.
+    pub version: Option<Id>,
     /// The provider's customer.
     pub customer: Option<String>,
     /// How it stands.

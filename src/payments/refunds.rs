@@ -85,7 +85,7 @@ impl Payments {
         self.go_on(new.id).await
     }
 
-    async fn begin_refund(&self, tx: &mut Tx, order: &Order, row: &NewRefundRow<'_>) -> Result<(), PaymentError> {
+    pub(super) async fn begin_refund(&self, tx: &mut Tx, order: &Order, row: &NewRefundRow<'_>) -> Result<(), PaymentError> {
         store::insert_refund(tx, row, self.now()).await?;
         store::set_refunded(tx, order.id, order.refunded.minor + row.amount).await?;
         referrals::order_undone(tx, &self.kit, order.id).await?;

@@ -26,6 +26,7 @@ crate::statements! {
     ORDERS = concat!("SELECT ", order_columns!(), " FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2");
     ORDERS_IN_STATE = concat!("SELECT ", order_columns!(), " FROM orders WHERE state = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
     COUNT_PAID = "SELECT COUNT(*) FROM orders WHERE user_id = $1 AND paid_at IS NOT NULL";
+    PENDING_SUBSCRIPTION = "SELECT id FROM orders WHERE user_id = $1 AND state = 'pending' AND what = 'plan' AND item = $2 AND details = 'subscription' LIMIT 1";
     COUNT_PENDING = "SELECT COUNT(*) FROM orders WHERE user_id = $1 AND state = 'pending'";
     SET_CHECKOUT = "UPDATE orders SET checkout = $2, checkout_url = $3, next_look_at = $4 WHERE id = $1";
     SET_PAYMENT = "UPDATE orders SET payment = COALESCE(payment, $2), subscription = COALESCE(subscription, $3) WHERE id = $1";
@@ -47,6 +48,7 @@ crate::statements! {
         VALUES ($1, $2, $3, $4, $5, 'new', $6, $7, $8, $8) ON CONFLICT DO NOTHING";
     EVENT_BY_NAME = "SELECT id FROM payment_event WHERE provider = $1 AND event = $2";
     DUE_EVENTS = "SELECT id FROM payment_event WHERE state = 'new' AND next_attempt_at <= $1 ORDER BY created_at, id LIMIT $2";
+    NEW_EVENT = "SELECT raw FROM payment_event WHERE id = $1 AND state = 'new'";
     /// Takes the row's lock: of several who handle it at once, one does.
     TAKE_EVENT = "UPDATE payment_event SET attempts = attempts + 1 WHERE id = $1 AND state = 'new' RETURNING raw, attempts";
     END_EVENT = "UPDATE payment_event SET state = $2, error = $3, order_id = $4, handled_at = $5 WHERE id = $1";
@@ -172,6 +174,11 @@ pub(super) async fn count_pending(conn: &mut Conn, user: Id) -> Result<i64, sqlx
     sqlx::query_scalar(COUNT_PENDING).bind(user.0).fetch_one(conn).await
 }
 
+/// The order with which a customer is about to subscribe to a plan.
+pub(super) async fn pending_subscription(conn: &mut Conn, user: Id, plan: Id) -> Result<Option<Id>, sqlx::Error> {
+    Ok(sqlx::query_scalar::<Any, i64>(PENDING_SUBSCRIPTION).bind(user.0).bind(plan.0).fetch_optional(conn).await?.map(Id))
+}
+
 pub(super) async fn set_checkout(conn: &mut Conn, id: Id, checkout: &str, url: Option<&str>, next_look_at: i64) -> Result<(), sqlx::Error> {
     let query = sqlx::query(SET_CHECKOUT).bind(id.0).bind(checkout.to_owned()).bind(url.map(str::to_owned)).bind(next_look_at);
     query.execute(conn).await.map(drop)
@@ -248,6 +255,11 @@ pub(super) async fn event_by_name(conn: &mut Conn, provider: &str, event: &str) 
 
 pub(super) async fn due_events(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<Id>, sqlx::Error> {
     ids(sqlx::query_scalar(DUE_EVENTS).bind(now).bind(limit).fetch_all(conn).await)
+}
+
+/// The text of a message that nobody has handled.
+pub(super) async fn new_event(conn: &mut Conn, id: Id) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar::<Any, String>(NEW_EVENT).bind(id.0).fetch_optional(conn).await
 }
 
 /// Takes a message that nobody has handled: its text, and how many times it was tried with this.

@@ -15,6 +15,7 @@
 mod calendar;
 mod draft;
 mod periods;
+pub mod renewing;
 mod reserve;
 mod snapshot;
 pub mod store;
@@ -27,12 +28,13 @@ mod ways;
 pub use calendar::{Course, Length, Stretch, Unit};
 pub use draft::{FIELDS, PlanDraft};
 pub use periods::run_due;
-pub use reserve::{BuyWay, Refused, Reserve, Reserved, release, reserve};
-pub use snapshot::{Running, Snapshot, limits};
-pub use subscription::{
-    Activated, Activation, Ending, NewTerm, Renewal, Renewed, RenewedTerm, SubscriptionError, Untold, When, activate, by_external, cancel, change_to, past_due,
-    renewed, resume, told, untold,
+pub use renewing::{
+    Edition, Heard, Renewed, RenewedTerm, Standing, Untold, Word, edition, external, heard, look_later, overdue, past_due, renewed, standing, tell_later, told,
+    untold,
 };
+pub use reserve::{BuyWay, Refused, Reserve, Reserved, lock, release, reserve, reserved};
+pub use snapshot::{Running, Snapshot, limits};
+pub use subscription::{Activated, Activation, Ending, NewTerm, Renewal, SubscriptionError, When, activate, cancel, change_to, resume};
 pub use terms::{PlanLimits, Sold, Stacking, Terms, UsedUp, share};
 pub use undo::{Undo, freeze, thaw, undo};
 pub use views::{PeriodView, State, SubscriptionView, TermView, of_order, of_user};

@@ -207,6 +207,18 @@ pub(super) async fn end_now(tx: &mut Tx, kit: &Kit, books: &Books, live: &mut Li
     Ok(moved)
 }
 
+/// Ends what the running term has granted: what is left of it was taken off a bill.
+pub(super) async fn end_allowance(tx: &mut Tx, books: &Books, live: &Live) -> Result<(), SubscriptionError> {
+    let next = live.row.next_period;
+    let Some((term, terms)) = live.terms.iter().rfind(|(term, _)| term.first_period < next) else { return Ok(()) };
+    let granted = store::of_periods(tx, live.row.id, term.first_period, next).await?;
+    let credits = books.balance(tx, live.row.user).await?.credits;
+    for credit in credits.iter().filter(|credit| granted.contains(&credit.bucket.id)) {
+        books.end_credit(tx, live.row.user, credit.bucket.id, House::Breakage, &format!("plan:{}", terms.name)).await?;
+    }
+    Ok(())
+}
+
 /// Cuts off what has not begun of the terms: they end now, and so does the period that runs. Returns what was paid for it.
 pub(super) async fn cut(tx: &mut Tx, kit: &Kit, live: &mut Live) -> Result<Usd, SubscriptionError> {
     let (now, left) = (kit.clock.now_ms(), unopened_share(live));

@@ -3,7 +3,7 @@
 use super::Visibility;
 use super::store::{self, ReservationState};
 use super::terms::{Stacking, Terms};
-use crate::db::Tx;
+use crate::db::{Conn, Tx};
 use crate::kernel::{Id, Kit};
 
 /// How a plan is bought.
@@ -101,6 +101,24 @@ pub async fn reserve(tx: &mut Tx, kit: &Kit, wanted: &Reserve) -> Result<Reserve
     store::insert_reservation(tx, wanted, plan.version, trial_days, ReservationState::Reserved, kit.clock.now_ms()).await?;
     store::count_taken(tx, wanted.plan, 1).await?;
     Ok(Reserved { version: plan.version, terms, trial_days })
+}
+
+/// What was reserved for an order.
+///
+/// # Errors
+/// The database's.
+pub async fn reserved(conn: &mut Conn, order: Id) -> Result<Option<Reserved>, sqlx::Error> {
+    let Some(reservation) = store::reservation(conn, order).await? else { return Ok(None) };
+    let version = store::version(conn, reservation.version).await?;
+    Ok(version.map(|version| Reserved { version: reservation.version, terms: version.terms, trial_days: reservation.trial_days }))
+}
+
+/// Takes a plan's lock for the rest of the transaction: whoever will need it takes it before a coupon's and a wallet's.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(tx: &mut Tx, plan: Id) -> Result<(), sqlx::Error> {
+    store::lock_plan(tx, plan).await.map(drop)
 }
 
 /// Gives an order's place back: it ended unpaid. What was activated, or released before, stays so.

@@ -2,7 +2,6 @@
 
 use super::calendar::Stretch;
 use super::snapshot::Change;
-use super::subscription::Untold;
 use super::views::{PeriodView, SubscriptionView, TermView};
 use super::{Offer, Plan, Reserve, State, Terms, Visibility};
 use crate::db::{Conn, flag};
@@ -59,10 +58,6 @@ crate::statements! {
     NEXT_CLOSE = "SELECT MIN(ends_at) FROM plan_period WHERE subscription_id = $1 AND closed_at IS NULL";
     DUE = "SELECT id FROM plan_subscription WHERE due_at <= $1 AND state <> 'ended' ORDER BY due_at LIMIT $2";
     POSTPONE = "UPDATE plan_subscription SET due_at = $2 WHERE id = $1";
-    BY_EXTERNAL = "SELECT id FROM plan_subscription WHERE external_id = $1";
-    UNTOLD = "SELECT s.id, s.external_id, s.state, s.cancelled_at, s.revision, v.plan_id, v.terms FROM plan_subscription s \
-              LEFT JOIN plan_version v ON v.id = s.next_version_id WHERE s.untold = 1 AND s.external_id IS NOT NULL ORDER BY s.id LIMIT $1";
-    TOLD = "UPDATE plan_subscription SET untold = 0 WHERE id = $1 AND revision = $2";
     /// Subscriptions that changed after a revision with those of their terms that have not passed. At start, what has ended is left out.
     CHANGES = "SELECT s.revision, s.id, s.user_id, s.plan_id, s.state, s.external_id, s.cancelled_at, s.paid_until, t.version_id, t.starts_at, t.ends_at, v.terms \
                FROM plan_subscription s LEFT JOIN plan_term t ON t.subscription_id = s.id AND t.ends_at > t.starts_at AND t.ends_at > $2 AND s.state <> 'ended' \
@@ -76,6 +71,7 @@ crate::statements! {
                    - COALESCE((SELECT SUM(p.share) FROM plan_period p JOIN plan_subscription s ON s.id = p.subscription_id WHERE s.state <> 'ended'), 0) \
                    + COALESCE((SELECT SUM(p.share - p.spent) FROM plan_period p WHERE p.closed_at IS NULL), 0) AS BIGINT)";
     IN_ACCOUNT = "SELECT CAST(COALESCE((SELECT SUM(amount) FROM transfer WHERE credit = $1), 0) - COALESCE((SELECT SUM(amount) FROM transfer WHERE debit = $1), 0) AS BIGINT)";
+    OF_PERIODS = "SELECT credit_id, bonus_id FROM plan_period WHERE subscription_id = $1 AND number >= $2 AND number < $3 ORDER BY number";
     OF_ORDER = "SELECT p.credit_id, p.bonus_id FROM plan_term t JOIN plan_period p ON p.subscription_id = t.subscription_id \
                 AND p.number >= t.first_period AND p.number < t.first_period + t.periods WHERE t.source = $1 AND t.ends_at > t.starts_at ORDER BY p.number";
 }
@@ -435,32 +431,9 @@ pub(super) async fn postpone(conn: &mut Conn, subscription: Id, until: i64) -> R
     Ok(())
 }
 
-pub(super) async fn by_external(conn: &mut Conn, external_id: &str) -> Result<Option<Id>, sqlx::Error> {
-    Ok(sqlx::query_scalar::<Any, i64>(BY_EXTERNAL).bind(external_id).fetch_optional(conn).await?.map(Id))
-}
-
 fn next_plan(row: &AnyRow, at: usize) -> Result<Option<(Id, Terms)>, sqlx::Error> {
     let (plan, text): (Option<i64>, Option<String>) = (row.try_get(at)?, row.try_get(at + 1)?);
     plan.zip(text).map(|(plan, text)| Ok((Id(plan), terms(&text)?))).transpose()
-}
-
-pub(super) async fn untold(conn: &mut Conn, limit: i64) -> Result<Vec<Untold>, sqlx::Error> {
-    let wish = |row: &AnyRow| {
-        Ok(Untold {
-            subscription: Id(row.try_get(0)?),
-            external_id: row.try_get(1)?,
-            ended: State::from_word(row.try_get(2)?) == State::Ended,
-            cancelled: row.try_get::<Option<i64>, _>(3)?.is_some(),
-            revision: row.try_get(4)?,
-            next: next_plan(row, 5)?,
-        })
-    };
-    sqlx::query(UNTOLD).bind(limit).fetch_all(conn).await?.iter().map(wish).collect()
-}
-
-pub(super) async fn told(conn: &mut Conn, subscription: Id, revision: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(TOLD).bind(subscription.0).bind(revision).execute(conn).await?;
-    Ok(())
 }
 
 pub(super) async fn changes(conn: &mut Conn, after: i64, passed: i64) -> Result<Vec<Change>, sqlx::Error> {
@@ -528,6 +501,12 @@ pub(super) async fn undelivered(conn: &mut Conn) -> Result<(Usd, Usd), sqlx::Err
     let by_rows = sqlx::query_scalar::<Any, i64>(UNDELIVERED).fetch_one(&mut *conn).await?;
     let by_transfers = sqlx::query_scalar::<Any, i64>(IN_ACCOUNT).bind(House::Plans.number()).fetch_one(conn).await?;
     Ok((Usd(by_rows), Usd(by_transfers)))
+}
+
+/// The credits that the periods with these numbers have granted.
+pub(super) async fn of_periods(conn: &mut Conn, subscription: Id, from: i64, until: i64) -> Result<Vec<Id>, sqlx::Error> {
+    let rows = sqlx::query_as::<Any, (Option<i64>, Option<i64>)>(OF_PERIODS).bind(subscription.0).bind(from).bind(until).fetch_all(conn).await?;
+    Ok(rows.into_iter().flat_map(|(credit, bonus)| [credit, bonus]).flatten().map(Id).collect())
 }
 
 /// The credits that an order or an invoice has granted so far, in their order.

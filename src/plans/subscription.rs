@@ -81,30 +81,6 @@ pub struct Activated {
     pub replayed: bool,
 }
 
-/// An invoice that the payment provider has collected.
-#[derive(Clone, Debug)]
-pub struct RenewedTerm<'a> {
-    /// What it renews.
-    pub subscription: Id,
-    /// The provider's id for it.
-    pub invoice: &'a str,
-    /// The term that it is for; none for the next one by the calendar.
-    pub bounds: Option<Stretch>,
-    /// What was paid.
-    pub paid: Usd,
-}
-
-/// What became of an invoice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Renewed {
-    /// It made a term: what was paid is to be posted into [`House::Plans`].
-    Fresh,
-    /// It is known, or it is the one for the term that an order has paid.
-    Known,
-    /// The subscription has ended: nothing was made of it, and what was paid goes back.
-    Ended,
-}
-
 /// When a cancellation counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -124,6 +100,10 @@ pub struct NewTerm<'a> {
     pub paid: Usd,
     /// The new term; none for one from now on by the calendar.
     pub bounds: Option<Stretch>,
+    /// The version of the plan's terms that was billed; none for the one that is sold now.
+    pub version: Option<Id>,
+    /// What was left of the running term was taken off the bill in money, so that nothing is left of its allowance.
+    pub credited: bool,
 }
 
 /// When a change counts.
@@ -133,23 +113,6 @@ pub enum When<'a> {
     PeriodEnd,
     /// At once.
     Now(NewTerm<'a>),
-}
-
-/// A wish that the payment provider has to be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Untold {
-    /// Which subscription.
-    pub subscription: Id,
-    /// What the provider calls it.
-    pub external_id: String,
-    /// It has ended: nothing more is to be collected.
-    pub ended: bool,
-    /// It is not to be renewed.
-    pub cancelled: bool,
-    /// The plan and its terms that the next renewal is of.
-    pub next: Option<(Id, Terms)>,
-    /// To be handed to [`told`].
-    pub revision: i64,
 }
 
 /// Makes a subscription of a paid order, or makes one longer, once per order. An order whose place was given back is honoured all the same.
@@ -247,17 +210,17 @@ async fn begin(tx: &mut Tx, kit: &Kit, paid: &Activation<'_>) -> Result<Live, Su
 }
 
 /// A term to be.
-struct Next {
-    version: Id,
-    terms: Arc<Terms>,
-    paid: Usd,
-    bounds: Option<Stretch>,
-    trial_days: i64,
-    source: String,
+pub(super) struct Next {
+    pub(super) version: Id,
+    pub(super) terms: Arc<Terms>,
+    pub(super) paid: Usd,
+    pub(super) bounds: Option<Stretch>,
+    pub(super) trial_days: i64,
+    pub(super) source: String,
 }
 
 /// Puts a term behind the last one, or at the beginning.
-async fn append(tx: &mut Tx, kit: &Kit, live: &mut Live, next: Next) -> Result<(), SubscriptionError> {
+pub(super) async fn append(tx: &mut Tx, kit: &Kit, live: &mut Live, next: Next) -> Result<(), SubscriptionError> {
     let last = live.terms.last();
     let starts_at = next.bounds.map_or(live.row.paid_until, |bounds| bounds.from);
     // One length goes on in the course of the terms before, so that the end of a short month changes no later one; a trial stands before it.
@@ -300,58 +263,6 @@ fn trial_end(course: &Course, days: i64) -> i64 {
 fn is_near(a: i64, b: i64) -> bool {
     const DAY_AND_A_BIT: i64 = 26 * 60 * 60 * 1_000;
     a.abs_diff(b) <= DAY_AND_A_BIT.unsigned_abs()
-}
-
-/// Makes the next term of an invoice that was collected, once per invoice.
-///
-/// # Errors
-/// [`SubscriptionError::NotFound`] when there is no such subscription.
-pub async fn renewed(tx: &mut Tx, kit: &Kit, books: &Books, paid: &RenewedTerm<'_>) -> Result<Renewed, SubscriptionError> {
-    if paid.paid < Usd::ZERO {
-        return Err(SubscriptionError::BadAmount(paid.paid));
-    }
-    let mut live = Live::lock(tx, paid.subscription).await?;
-    let source = format!("invoice:{}", paid.invoice);
-    if store::term_of_source(tx, &source).await?.is_some() {
-        return Ok(Renewed::Known);
-    }
-    if live.row.state == State::Ended {
-        return Ok(Renewed::Ended);
-    }
-    let Some((last, terms)) = live.terms.last() else { return Err(SubscriptionError::NotFound) };
-    // A provider sends an invoice for the first term, too, which the order has paid.
-    let middle = last.starts_at + (last.ends_at - last.starts_at) / 2;
-    if paid.bounds.is_some_and(|bounds| bounds.until <= bounds.from) {
-        return Err(SubscriptionError::BadTerm);
-    }
-    if paid.bounds.is_some_and(|bounds| bounds.from < middle) {
-        return Ok(Renewed::Known);
-    }
-    let (version, terms) = match live.row.next_version.take() {
-        None => (last.version, Arc::clone(terms)),
-        Some(version) => {
-            let next = store::version(tx, version).await?.ok_or(SubscriptionError::NotFound)?;
-            live.row.plan = next.plan;
-            (version, Arc::new(next.terms))
-        }
-    };
-    live.row.state = State::Active;
-    append(tx, kit, &mut live, Next { version, terms, paid: paid.paid, bounds: paid.bounds, trial_days: 0, source }).await?;
-    periods::advance(tx, kit, books, &mut live, true).await?;
-    Ok(Renewed::Fresh)
-}
-
-/// Notes that a renewal could not be collected: what the plan does rests from the end of what is paid until it is.
-///
-/// # Errors
-/// [`SubscriptionError::NotFound`].
-pub async fn past_due(tx: &mut Tx, kit: &Kit, books: &Books, subscription: Id) -> Result<(), SubscriptionError> {
-    let mut live = Live::lock(tx, subscription).await?;
-    if live.row.state == State::Active && live.row.external_id.is_some() {
-        live.row.state = State::PastDue;
-        periods::advance(tx, kit, books, &mut live, true).await?;
-    }
-    Ok(())
 }
 
 /// Cancels a subscription. Returns what [`Ending::Now`] has moved to its account. One that has ended stays so.
@@ -424,44 +335,26 @@ pub async fn change_to(tx: &mut Tx, kit: &Kit, books: &Books, subscription: Id, 
             if store::term_of_source(tx, term.source).await?.is_some() {
                 return Ok(());
             }
-            let terms = Arc::new(store::version(tx, new.version).await?.ok_or(SubscriptionError::NotFound)?.terms);
+            let version = term.version.unwrap_or(new.version);
+            let edition = store::version(tx, version).await?.filter(|edition| edition.plan == plan).ok_or(SubscriptionError::NotFound)?;
+            let terms = Arc::new(edition.terms);
             // What is due is opened first, so that what is cut off has really not begun.
             periods::advance(tx, kit, books, &mut live, true).await?;
             if live.row.state == State::Ended {
                 return Err(SubscriptionError::Ended);
             }
+            if term.credited {
+                periods::end_allowance(tx, books, &live).await?;
+            }
             let left = periods::cut(tx, kit, &mut live).await?;
             (live.row.plan, live.row.next_version, live.row.state) = (plan, None, State::Active);
+            (live.row.cancelled_at, live.row.untold) = (None, false);
             let now = kit.clock.now_ms();
             live.row.paid_until = now;
-            let bounds = term.bounds.map(|bounds| Stretch { from: now, ..bounds });
-            append(tx, kit, &mut live, Next { version: new.version, terms, paid: term.paid + left, bounds, trial_days: 0, source: term.source.to_owned() })
-                .await?;
+            // What was paid long ago, and is heard of when it has passed, was where the seller says.
+            let bounds = term.bounds.map(|bounds| if now < bounds.until { Stretch { from: now, ..bounds } } else { bounds });
+            append(tx, kit, &mut live, Next { version, terms, paid: term.paid + left, bounds, trial_days: 0, source: term.source.to_owned() }).await?;
             periods::advance(tx, kit, books, &mut live, true).await
         }
     }
-}
-
-/// The subscription that the payment provider calls so.
-///
-/// # Errors
-/// The database's.
-pub async fn by_external(conn: &mut Conn, external_id: &str) -> Result<Option<Id>, sqlx::Error> {
-    store::by_external(conn, external_id).await
-}
-
-/// What the payment provider has yet to be told, oldest first.
-///
-/// # Errors
-/// The database's.
-pub async fn untold(conn: &mut Conn, limit: i64) -> Result<Vec<Untold>, sqlx::Error> {
-    store::untold(conn, limit).await
-}
-
-/// Notes that the provider knows, unless something else has changed since.
-///
-/// # Errors
-/// The database's.
-pub async fn told(tx: &mut Tx, subscription: Id, revision: i64) -> Result<(), sqlx::Error> {
-    store::told(tx, subscription, revision).await
 }

@@ -19,6 +19,7 @@ const DAY: i64 = 86_400_000;
 const PRICE: Money = Money::new(5000, Currency::USD);
 const USER: Id = Id(77);
 const PLAN: Id = Id(88);
+const VERSION: Id = Id(89);
 
 struct Bench {
     fake: Fake,
@@ -88,7 +89,7 @@ fn account(fake: &Fake, key: &str, webhook_secret: Option<&str>) -> Stripe {
 }
 
 fn monthly(plan: Id) -> RenewingPlan {
-    RenewingPlan { plan, every: Every { count: 1, unit: Unit::Month }, trial_days: 0 }
+    RenewingPlan { plan, version: VERSION, every: Every { count: 1, unit: Unit::Month }, trial_days: 0 }
 }
 
 #[tokio::test]

@@ -134,7 +134,13 @@ pub(super) fn update(world: &mut World, subscription: &str, form: &Value) -> Res
             return Err(Refusal::invalid("items[0][id]", "A subscription of this simulation has one item, whose id must be given.", ""));
         }
         let price = catalog::price_of(world, &data)?;
-        change_price(world, subscription, &price, form)?;
+        // An invoice that is written now shows the metadata that come with the request.
+        let before = world.get(subscription)["metadata"].clone();
+        set_metadata(world, subscription, form);
+        if let Err(refusal) = change_price(world, subscription, &price, form) {
+            world.set(subscription, json!({"metadata": before}));
+            return Err(refusal);
+        }
     }
     if form.get("cancel_at_period_end").is_some() {
         let cancels = flag(form, "/cancel_at_period_end");
@@ -146,11 +152,15 @@ pub(super) fn update(world: &mut World, subscription: &str, form: &Value) -> Res
         world.find(Kind::Method, method).ok_or_else(|| Refusal::missing("default_payment_method", method, "PaymentMethod"))?;
         world.set(subscription, json!({"default_payment_method": method}));
     }
+    set_metadata(world, subscription, form);
+    world.emit("customer.subscription.updated", subscription);
+    Ok(world.show(subscription))
+}
+
+fn set_metadata(world: &mut World, subscription: &str, form: &Value) {
     let mut metadata: Map<String, Value> = world.get(subscription)["metadata"].as_object().cloned().unwrap_or_default();
     metadata.extend(object(form, "/metadata").as_object().cloned().unwrap_or_default());
     world.set(subscription, json!({"metadata": metadata}));
-    world.emit("customer.subscription.updated", subscription);
-    Ok(world.show(subscription))
 }
 
 /// Another price: from the next period on, or at once with a new period and its invoice.

@@ -2,7 +2,7 @@
 //!
 //! Requests go through async-stripe ([`client`], [`requests`]): its builders know the parameters of the version of the API that it names in every request.
 //! Answers and messages are read by [`objects`] from the JSON itself, only those fields that count, so that a new field or word of Stripe's breaks nothing.
-//! Our ids stand in the metadata of what we make (`farebox_order`, `farebox_user`, `farebox_plan`), and only there they are believed: a `client_reference_id`
+//! Our ids stand in the metadata of what we make (`farebox_order`, `farebox_user`, `farebox_plan`, `farebox_terms`), and only there they are believed: a `client_reference_id`
 //! may come from a link that anybody can write.
 //!
 //! What is made has a key from our own ids, so that a lost answer is repaired by asking again; Stripe remembers keys for a day.

@@ -12,6 +12,7 @@ use serde_json::Value;
 pub(super) const ORDER: &str = "farebox_order";
 pub(super) const USER: &str = "farebox_user";
 pub(super) const PLAN: &str = "farebox_plan";
+pub(super) const VERSION: &str = "farebox_terms";
 
 pub(super) fn checkout(value: &Value) -> Result<Checkout, Unreadable> {
     let thing = Thing::new(value, "checkout.session")?;
@@ -144,6 +145,7 @@ pub(super) fn subscription(value: &Value) -> Result<Subscription, Unreadable> {
         id: thing.id()?,
         order: thing.ours("/metadata", ORDER),
         plan: thing.ours("/metadata", PLAN),
+        version: thing.ours("/metadata", VERSION),
         customer: thing.link("/customer")?.ok_or_else(|| thing.wrong("/customer"))?,
         status: match thing.word("/status")? {
             "incomplete" => SubscriptionState::Incomplete,
@@ -179,6 +181,7 @@ pub(super) fn invoice(value: &Value) -> Result<Invoice, Unreadable> {
         id: thing.id()?,
         subscription: thing.link(&format!("{parent}/subscription"))?,
         order: thing.ours(metadata, ORDER),
+        version: thing.ours(metadata, VERSION),
         customer: thing.link("/customer")?,
         status: match thing.word("/status")? {
             "draft" => InvoiceState::Draft,

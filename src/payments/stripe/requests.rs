@@ -1,6 +1,6 @@
 //! Our requests in Stripe's parameters, through async-stripe's builders: a parameter that its version of the API does not have does not compile.
 
-use super::objects::{ORDER, PLAN, USER};
+use super::objects::{ORDER, PLAN, USER, VERSION};
 use crate::kernel::{Currency, Id};
 use crate::payments::provider::{Change, Every, NewCheckout, NewCustomer, NewRefund, RenewingPlan, Sale, SavedCharge, Unit, When};
 use std::collections::{BTreeMap, HashMap};
@@ -73,7 +73,7 @@ pub(super) fn checkout(new: &NewCheckout) -> RequestBuilder {
             price.product = Some(product_id(plan.plan));
             price.recurring = Some(recurring(plan.every));
             let mut data = CreateCheckoutSessionSubscriptionData::new();
-            data.metadata = Some(ours(&[(ORDER, new.order), (USER, new.user), (PLAN, plan.plan)]));
+            data.metadata = Some(ours(&[(ORDER, new.order), (USER, new.user), (PLAN, plan.plan), (VERSION, plan.version)]));
             data.trial_period_days = Some(plan.trial_days).filter(|days| *days > 0);
             request = request.mode(CheckoutSessionMode::Subscription).subscription_data(data);
         }
@@ -138,7 +138,7 @@ pub(super) fn change(change: &Change, item: &str) -> RequestBuilder {
     let mut price = UpdateSubscriptionItemsPriceData::new(currency(change.price.currency), product_id(plan.plan), recurring);
     price.unit_amount = Some(change.price.minor);
     let item = UpdateSubscriptionItems { id: Some(item.to_owned()), price_data: Some(price), ..UpdateSubscriptionItems::new() };
-    let request = UpdateSubscription::new(change.subscription.as_str()).items(vec![item]).metadata(ours(&[(PLAN, plan.plan)])).cancel_at_period_end(false);
+    let request = UpdateSubscription::new(change.subscription.as_str()).items(vec![item]).metadata(ours(&[(PLAN, plan.plan), (VERSION, plan.version)])).cancel_at_period_end(false);
     match change.when {
         When::PeriodEnd => request.proration_behavior(UpdateSubscriptionProrationBehavior::None).build(),
         When::Now => {

@@ -44,24 +44,23 @@ pub async fn top_up(State(site): State<Site>, Customer { page, .. }: Customer) -
 pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form) -> Answer {
     let page = &customer.page;
     let wish = match form.text("what") {
-        // What should be renewed must not be sold for one term.
-        "plan" if form.text("way") == "subscription" => Err(vec![FieldError::new("", "order.error.not_this_way")]),
-        "plan" => Ok(Wish::Plan(form.text("plan").parse().map_err(|_| Problem::BadRequest)?)),
+        "plan" => {
+            let plan = form.text("plan").parse().map_err(|_| Problem::BadRequest)?;
+            Ok(if form.text("way") == "subscription" { Wish::Subscription(plan) } else { Wish::Plan(plan) })
+        }
         "gift_card" => gift(&site, &form),
         _ => credit(&site, &form).map(Wish::TopUp),
     };
     let made = match wish {
-        // A plan is bought for one term; nobody renews it.
-        Ok(Wish::Plan(_)) if form.text("way") == "subscription" => Err(vec![FieldError::new("", "order.error.not_this_way")]),
         _ if customer.user.verified_at.is_none() => Err(vec![FieldError::new("", "top_up.error.not_verified")]),
         Err(mistakes) => Err(mistakes),
         Ok(wish) => {
             let title = match &wish {
                 Wish::GiftCard(amount, _) => page.with2("order.gift_card_title", "amount", amount.display(), "site", &page.site),
                 Wish::TopUp(amount) => page.with2("top_up.order_title", "amount", amount.display(), "site", &page.site),
-                Wish::Plan(_) => String::new(),
+                Wish::Plan(_) | Wish::Subscription(_) => String::new(),
             };
-            let by_balance = form.text("by") == "balance" && !matches!(wish, Wish::TopUp(_));
+            let by_balance = form.text("by") == "balance" && !matches!(wish, Wish::TopUp(_) | Wish::Subscription(_));
             let method = if by_balance { Ok(Method::Balance) } else { site.payments.by_card() };
             match method {
                 Err(_) => Err(vec![FieldError::new("", "top_up.error.no_cards")]),
@@ -75,6 +74,8 @@ pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form
                     }
                     match ordered {
                         Ok(order) => Ok(order),
+                        // Two pages on which the same is subscribed to would be paid twice.
+                        Err(PaymentError::AlreadyOrdered(open)) => return Ok(Redirect::to(&format!("/account/orders/{open}?go")).into_response()),
                         Err(error) => Err(vec![why_not(error)?]),
                     }
                 }

@@ -16,7 +16,7 @@ async fn each_invoice_makes_one_term() {
     let (user, plan) = (shop.customer().await, shop.plan(&[]).await);
     let subscription = shop.subscribe(user, plan, Usd::dollars(10)).await;
     let first = stretch("2026-01-31T10:00:03Z", "2026-02-28T10:00:03Z");
-    assert_eq!(shop.renew(user, subscription, "in_1", first, Usd::dollars(10)).await, Renewed::Known, "the order has paid it");
+    assert_eq!(shop.renew(user, subscription, "in_1", first, Usd::dollars(10)).await, Renewed::Covered, "the order has paid it");
     shop.go_to("2026-02-28T11:00:00Z").await;
     assert_eq!((shop.in_plans(user).await, shop.views(user).await[0].state), (Usd::ZERO, State::Active), "its renewal is on its way");
     let second = stretch("2026-02-28T10:00:03Z", "2026-03-31T10:00:03Z");
@@ -24,7 +24,7 @@ async fn each_invoice_makes_one_term() {
     assert_eq!(shop.renew(user, subscription, "in_2", second, Usd::dollars(10)).await, Renewed::Known);
     assert_eq!((shop.in_plans(user).await, shop.views(user).await[0].paid_until), (Usd::dollars(12), at("2026-03-31T10:00:03Z")));
     let external = format!("sub_{}", 0);
-    assert_eq!(plans::by_external(&mut shop.test.db.read().await.unwrap(), &external).await.unwrap(), None);
+    assert_eq!(plans::standing(&mut shop.test.db.read().await.unwrap(), &external).await.unwrap(), None);
     shop.cancel(subscription, Ending::PeriodEnd).await.unwrap();
     shop.go_to("2026-03-31T10:00:03Z").await;
     assert_eq!(shop.views(user).await[0].state, State::Ended);
@@ -50,7 +50,7 @@ async fn a_failed_renewal_rests_until_it_is_paid() {
     assert_eq!(shop.views(user).await[0].state, State::PastDue);
     shop.go_to("2026-05-01T00:00:00Z").await;
     assert_eq!(shop.views(user).await[0].state, State::Ended);
-    let wishes = plans::untold(&mut shop.test.db.read().await.unwrap(), 10).await.unwrap();
+    let wishes = plans::untold(&mut shop.test.db.read().await.unwrap(), i64::MAX, 10).await.unwrap();
     assert!(wishes.len() == 1 && wishes[0].ended, "the provider is told");
     shop.close().await;
 }
@@ -61,19 +61,19 @@ async fn a_cancellation_is_taken_back_and_the_provider_is_told_of_both() {
     let (user, plan) = (shop.customer().await, shop.plan(&[]).await);
     let subscription = shop.subscribe(user, plan, Usd::dollars(10)).await;
     shop.cancel(subscription, Ending::PeriodEnd).await.unwrap();
-    let wish = plans::untold(&mut shop.test.db.read().await.unwrap(), 10).await.unwrap().remove(0);
+    let wish = plans::untold(&mut shop.test.db.read().await.unwrap(), i64::MAX, 10).await.unwrap().remove(0);
     assert!(wish.cancelled && !wish.ended);
     let mut tx = shop.test.db.write().await.unwrap();
     plans::resume(&mut tx, &shop.kit, &shop.books, subscription).await.unwrap();
     // The word about the cancellation comes back late.
     plans::told(&mut tx, subscription, wish.revision).await.unwrap();
     tx.commit().await.unwrap();
-    let wish = plans::untold(&mut shop.test.db.read().await.unwrap(), 10).await.unwrap().remove(0);
+    let wish = plans::untold(&mut shop.test.db.read().await.unwrap(), i64::MAX, 10).await.unwrap().remove(0);
     assert!(!wish.cancelled);
     let mut tx = shop.test.db.write().await.unwrap();
     plans::told(&mut tx, subscription, wish.revision).await.unwrap();
     tx.commit().await.unwrap();
-    assert!(plans::untold(&mut shop.test.db.read().await.unwrap(), 10).await.unwrap().is_empty());
+    assert!(plans::untold(&mut shop.test.db.read().await.unwrap(), i64::MAX, 10).await.unwrap().is_empty());
     shop.cancel(subscription, Ending::PeriodEnd).await.unwrap();
     shop.go_to("2026-02-01T00:00:00Z").await;
     let mut tx = shop.test.db.write().await.unwrap();
@@ -124,7 +124,7 @@ async fn a_smaller_plan_follows_at_the_period_s_end_and_a_larger_one_at_once() {
     assert_eq!((shop.in_plans(user).await, shop.views(user).await[0].plan), (Usd::dollars(4), small));
     // Up again, in the middle of the month: what is paid now counts, and the small one's allowance stays until its month is over.
     shop.go_to("2026-03-16T00:00:00Z").await;
-    let upgrade = || When::Now(NewTerm { source: "invoice:in_3", paid: Usd::ZERO, bounds: None });
+    let upgrade = || When::Now(NewTerm { source: "invoice:in_3", paid: Usd::ZERO, bounds: None, version: None, credited: false });
     change(large, upgrade()).await;
     change(large, upgrade()).await;
     assert_eq!((shop.in_plans(user).await, shop.views(user).await[0].paid_until), (Usd::dollars(9), at("2026-05-16T00:00:00Z")));
@@ -132,7 +132,7 @@ async fn a_smaller_plan_follows_at_the_period_s_end_and_a_larger_one_at_once() {
     assert_eq!(shop.in_plans(user).await, Usd::dollars(5));
     // And once more before its second month begins: that one's money is not lost.
     let before = shop.house().await["plans"];
-    change(small, When::Now(NewTerm { source: "order:9", paid: Usd::ZERO, bounds: None })).await;
+    change(small, When::Now(NewTerm { source: "order:9", paid: Usd::ZERO, bounds: None, version: None, credited: false })).await;
     assert_eq!(before, Usd::ZERO);
     shop.cancel(subscription, Ending::Now(House::Revenue)).await.unwrap();
     shop.go_to("2026-08-01T00:00:00Z").await;
