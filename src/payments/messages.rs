@@ -11,7 +11,9 @@ use crate::kernel::Id;
 impl Payments {
     pub(super) async fn act_on(&self, tx: &mut Tx, event: Event, seen: &Seen) -> Result<Handled, PaymentError> {
         match event {
-            Event::CheckoutCompleted(checkout) | Event::CheckoutPaid(checkout) | Event::CheckoutExpired(checkout) => self.on_checkout(tx, &checkout, seen).await,
+            Event::CheckoutCompleted(checkout) | Event::CheckoutPaid(checkout) | Event::CheckoutExpired(checkout) => {
+                self.on_checkout(tx, &checkout, seen).await
+            }
             Event::CheckoutFailed(checkout) => self.on_failed_checkout(tx, &checkout).await,
             Event::PaymentPaid(payment) => self.on_paid(tx, &payment).await,
             Event::PaymentFailed(payment) | Event::PaymentCanceled(payment) | Event::PaymentNeedsAction(payment) => self.on_unpaid(tx, &payment).await,

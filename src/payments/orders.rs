@@ -1,7 +1,7 @@
 //! How an order is made, paid, and ended.
 
 use super::order::{NewRow, SUBSCRIPTION};
-use super::provider::{Checkout, CheckoutStatus, Invoice, Mismatch, Mode, NewCheckout, NewCustomer, PaymentStatus, Sale};
+use super::provider::{Checkout, CheckoutStatus, Invoice, Mismatch, Mode, NewCheckout, NewCustomer, PaymentStatus};
 use super::store::{DisputeRow, EventView, RefundRow};
 use super::{Method, NewOrder, Order, PaymentError, Payments, State, What, Wish, store};
 use crate::coupons::{self, Basket, Bought, CouponError};

@@ -184,8 +184,9 @@ impl Payments {
         };
         let mut taken = match order.what {
             What::GiftCard => self.take_card(tx, order, part.credit, part.kind, &part.key).await?,
-            What::Plan(_) => self.take_plan(tx, order, part).await?,
-            What::TopUp => TakenBack::default(),
+            What::Plan(_) if order.credit_id.is_none() => self.take_plan(tx, order, part).await?,
+            // A bill for a plan that had ended became credit, too.
+            What::Plan(_) | What::TopUp => TakenBack::default(),
         };
         if let (Some(id), true) = (order.credit_id, part.credit > Usd::ZERO) {
             taken = self.books.take_back(tx, &back(id, part.credit, House::Cash, part.spent, part.key.clone())).await?;

@@ -48,6 +48,15 @@ impl Unit {
         }
     }
 
+    /// The most of them that a term may have which a payment provider renews: three years.
+    pub const fn most_renewed(self) -> i64 {
+        match self {
+            Unit::Day => 1_095,
+            Unit::Week => 156,
+            Unit::Month => 36,
+        }
+    }
+
     /// `n` of them after `from`; none where no calendar goes as far.
     fn after(self, from: DateTime, n: i64) -> Option<DateTime> {
         let span = match self {

@@ -134,6 +134,9 @@ fn terms<'a>(value: &impl Fn(&'static str) -> &'a str, mistakes: &mut Mistakes) 
         mistakes.add("trial_days", "plans.error.trial_once");
     }
     let length = length(value, mistakes);
+    if sold.is_some_and(Sold::by_subscription) && length.is_some_and(|length| length.count > length.unit.most_renewed()) {
+        mistakes.add("length", "plans.error.length_renewed");
+    }
     let allowance = mistakes.take("allowance", amount(value("allowance")));
     let resets = [("none", None), ("day", Some(Unit::Day)), ("week", Some(Unit::Week)), ("month", Some(Unit::Month))];
     let reset = choice(mistakes, "reset", value("reset"), &resets);

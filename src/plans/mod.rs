@@ -32,7 +32,7 @@ pub use renewing::{
     Edition, Heard, Renewed, RenewedTerm, Standing, Untold, Word, edition, external, heard, look_later, overdue, past_due, renewed, standing, tell_later, told,
     untold,
 };
-pub use reserve::{BuyWay, Refused, Reserve, Reserved, lock, release, reserve, reserved};
+pub use reserve::{BuyWay, Refused, Reserve, Reserved, lock, release, reserve, reserved, trial_days};
 pub use snapshot::{Running, Snapshot, limits};
 pub use subscription::{Activated, Activation, Ending, NewTerm, Renewal, SubscriptionError, When, activate, cancel, change_to, resume};
 pub use terms::{PlanLimits, Sold, Stacking, Terms, UsedUp, share};

@@ -113,6 +113,15 @@ pub async fn reserved(conn: &mut Conn, order: Id) -> Result<Option<Reserved>, sq
     Ok(version.map(|version| Reserved { version: reservation.version, terms: version.terms, trial_days: reservation.trial_days }))
 }
 
+/// Days that a subscription to a plan would cost a customer nothing: none for whoever had them before.
+///
+/// # Errors
+/// The database's.
+pub async fn trial_days(conn: &mut Conn, user: Id, plan: Id, terms: &Terms) -> Result<i64, sqlx::Error> {
+    let is_new = terms.trial_days > 0 && !store::had_trial(conn, user, plan).await?;
+    Ok(if is_new { terms.trial_days } else { 0 })
+}
+
 /// Takes a plan's lock for the rest of the transaction: whoever will need it takes it before a coupon's and a wallet's.
 ///
 /// # Errors

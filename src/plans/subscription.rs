@@ -5,7 +5,7 @@ use super::periods::{self, Live};
 use super::store::{self, NewTermRow, ReservationState, SubscriptionRow, TermRow};
 use super::terms::{Stacking, Terms};
 use super::{BuyWay, Reserve, State};
-use crate::db::{Conn, Tx};
+use crate::db::Tx;
 use crate::kernel::{Id, Kit, Usd};
 use crate::ledger::{Books, House, LedgerError, Posting, TransferKind};
 use jiff::tz::TimeZone;

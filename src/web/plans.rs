@@ -78,7 +78,7 @@ impl Page {
     /// The choices of a field of the plan form.
     pub fn plan_choices(&self, field: &str) -> Vec<(&'static str, String)> {
         let choices: &[(&'static str, &str)] = match field {
-            "sold" => &[("once", "plan.sold_once")],
+            "sold" => &[("once", "plan.sold_once"), ("subscription", "plan.sold_subscription"), ("both", "plan.sold_both")],
             "length_unit" => &[("day", "plan.unit_days"), ("week", "plan.unit_weeks"), ("month", "plan.unit_months")],
             "reset" => &[("none", "plan.reset_none"), ("day", "plan.reset_day"), ("week", "plan.reset_week"), ("month", "plan.reset_month")],
             "used_up" => &[("stop", "plan.stops"), ("wallet", "plan.goes_on")],
@@ -178,6 +178,7 @@ mod tests {
                 plan: plan.clone(),
                 change,
                 has_it: change.is_some(),
+                trial_days: if covered { 0 } else { 7 },
                 credit: Some(Usd::dollars(1)),
                 covered,
             };

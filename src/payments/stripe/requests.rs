@@ -138,7 +138,10 @@ pub(super) fn change(change: &Change, item: &str) -> RequestBuilder {
     let mut price = UpdateSubscriptionItemsPriceData::new(currency(change.price.currency), product_id(plan.plan), recurring);
     price.unit_amount = Some(change.price.minor);
     let item = UpdateSubscriptionItems { id: Some(item.to_owned()), price_data: Some(price), ..UpdateSubscriptionItems::new() };
-    let request = UpdateSubscription::new(change.subscription.as_str()).items(vec![item]).metadata(ours(&[(PLAN, plan.plan), (VERSION, plan.version)])).cancel_at_period_end(false);
+    let request = UpdateSubscription::new(change.subscription.as_str())
+        .items(vec![item])
+        .metadata(ours(&[(PLAN, plan.plan), (VERSION, plan.version)]))
+        .cancel_at_period_end(false);
     match change.when {
         When::PeriodEnd => request.proration_behavior(UpdateSubscriptionProrationBehavior::None).build(),
         When::Now => {

@@ -7,7 +7,12 @@ use crate::plans::{self, Edition, Length, Renewal, Stretch};
 
 /// A plan as the provider has to know it.
 pub(super) fn renewing_plan(edition: &Edition, trial_days: i64) -> RenewingPlan {
-    RenewingPlan { plan: edition.plan, version: edition.version, every: every(&edition.terms.length), trial_days: u32::try_from(trial_days).unwrap_or_default() }
+    RenewingPlan {
+        plan: edition.plan,
+        version: edition.version,
+        every: every(&edition.terms.length),
+        trial_days: u32::try_from(trial_days).unwrap_or_default(),
+    }
 }
 
 fn every(length: &Length) -> Every {

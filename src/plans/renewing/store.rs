@@ -10,7 +10,8 @@ use sqlx::{Any, Row};
 /// The version of a subscription's last term.
 macro_rules! last_version {
     () => {
-        "(SELECT t.version_id FROM plan_term t WHERE t.subscription_id = s.id AND t.ends_at > t.starts_at ORDER BY t.number DESC LIMIT 1)"
+        "(SELECT t.version_id FROM plan_term t WHERE t.subscription_id = s.id \
+         ORDER BY CASE WHEN t.ends_at > t.starts_at THEN 0 ELSE 1 END, t.number DESC LIMIT 1)"
     };
 }
 

@@ -29,7 +29,11 @@ pub async fn list(State(site): State<Site>, customer: Customer, Query(cursor): Q
     all.truncate(PAGE as usize);
     let further = all.last().filter(|_| more).map(|last| format!("/account/plans?sort={}&after={}", last.offer.sort, last.id));
     let mine = plans::of_user(&mut conn, customer.user.id, None, LATEST).await?;
-    let offers = all.into_iter().map(|plan| offer(&site, plan, &mine, &customer.balance)).collect();
+    let mut offers = Vec::with_capacity(all.len());
+    for plan in all {
+        let trial_days = plans::trial_days(&mut conn, customer.user.id, plan.id, &plan.terms).await?;
+        offers.push(offer(&site, plan, trial_days, &mine, &customer.balance));
+    }
     Ok(render(&ChoosePlan { page: customer.page, offers, further, takes_cards: site.payments.takes_cards() }))
 }
 
@@ -38,12 +42,13 @@ pub async fn show(State(site): State<Site>, customer: Customer, Path(id): Path<I
     let mut conn = site.db.read().await?;
     let plan = plans::find(&mut conn, id).await?.filter(|plan| plan.offer.visibility != Visibility::Off).ok_or(Problem::NotFound)?;
     let mine = plans::of_user(&mut conn, customer.user.id, None, LATEST).await?;
-    let offer = offer(&site, plan, &mine, &customer.balance);
+    let trial_days = plans::trial_days(&mut conn, customer.user.id, plan.id, &plan.terms).await?;
+    let offer = offer(&site, plan, trial_days, &mine, &customer.balance);
     Ok(render(&PlanPage { page: customer.page, offer, takes_cards: site.payments.takes_cards() }))
 }
 
 /// A plan as one customer is offered it.
-fn offer(site: &Site, plan: Plan, mine: &[SubscriptionView], balance: &Balance) -> PlanOffer {
+fn offer(site: &Site, plan: Plan, trial_days: i64, mine: &[SubscriptionView], balance: &Balance) -> PlanOffer {
     let changeable = |view: &&SubscriptionView| view.state != SubscriptionState::Ended && view.renewing && view.cancelled_at.is_none() && view.plan != plan.id;
     let change = mine.iter().find(changeable).filter(|_| plan.terms.sold.by_subscription()).map(|view| view.id);
     let has_it = mine.iter().any(|view| view.state != SubscriptionState::Ended && view.plan == plan.id);
@@ -51,5 +56,5 @@ fn offer(site: &Site, plan: Plan, mine: &[SubscriptionView], balance: &Balance) 
     let rate = if price.currency == Currency::USD { Some(Rate::ONE) } else { Some(terms.rate).filter(|_| price.currency == terms.currency) };
     let credit = rate.and_then(|rate| rate.credit(price));
     let covered = credit.is_some_and(|credit| credit <= balance.available);
-    PlanOffer { plan, change, has_it, credit, covered }
+    PlanOffer { plan, change, has_it, trial_days, credit, covered }
 }

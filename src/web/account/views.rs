@@ -7,7 +7,7 @@ use crate::kernel::{Id, Usd};
 use crate::keys::KeyView;
 use crate::ledger::Balance;
 use crate::payments::Order;
-use crate::plans::{Plan, State, SubscriptionView};
+use crate::plans::{Plan, Stacking, State, SubscriptionView};
 use crate::referrals::{Link, Referral, Rules};
 use crate::settings::TopUpTerms;
 use crate::usage::RequestView;
@@ -114,10 +114,19 @@ pub struct PlanOffer {
     pub change: Option<Id>,
     /// The customer has it already.
     pub has_it: bool,
+    /// Days that a subscription to it costs nothing for this customer.
+    pub trial_days: i64,
     /// What it costs out of the balance; none where no rate is known.
     pub credit: Option<Usd>,
     /// The balance covers that.
     pub covered: bool,
+}
+
+impl PlanOffer {
+    /// It can be subscribed to, and is not had already in a way that a second time would make longer.
+    pub fn can_subscribe(&self) -> bool {
+        self.plan.terms.sold.by_subscription() && !(self.has_it && self.plan.terms.stacking == Stacking::Extend)
+    }
 }
 
 /// `/account/plans`

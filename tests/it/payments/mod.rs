@@ -9,6 +9,7 @@ mod orders;
 mod pages;
 mod plans;
 mod refunds;
+mod subscriptions;
 
 use crate::harness::TestApp;
 use crate::harness::app::Customer;

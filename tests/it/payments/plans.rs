@@ -21,7 +21,7 @@ fn dollars(all: [i64; 3]) -> [Usd; 3] {
 }
 
 impl Till {
-    async fn plan(&self, fields: &[(&'static str, &'static str)]) -> Id {
+    pub(super) async fn plan(&self, fields: &[(&'static str, &'static str)]) -> Id {
         plans::save(&self.shop.app.db, &self.shop.app.kit, Id(1), None, &draft(fields)).await.unwrap()
     }
 
@@ -38,19 +38,19 @@ impl Till {
         order
     }
 
-    async fn days_pass(&self, days: i64) {
+    pub(super) async fn days_pass(&self, days: i64) {
         self.clock.advance(days * DAY_MS);
         let app = &self.shop.app;
         plans::run_due(&app.db, &app.kit, &app.books).await.unwrap();
         app.books.expire(&app.db).await.unwrap();
     }
 
-    async fn views(&self, user: Id) -> Vec<SubscriptionView> {
+    pub(super) async fn views(&self, user: Id) -> Vec<SubscriptionView> {
         plans::of_user(&mut self.shop.app.db.read().await.unwrap(), user, None, 10).await.unwrap()
     }
 
     /// What the allowances have left, and what is owed.
-    async fn left(&self, user: Id) -> (Usd, Usd) {
+    pub(super) async fn left(&self, user: Id) -> (Usd, Usd) {
         let balance = self.shop.app.books.balance(&mut self.shop.app.db.read().await.unwrap(), user).await.unwrap();
         (balance.in_plans, balance.owed)
     }
@@ -63,7 +63,7 @@ impl Till {
     }
 
     /// What lies in the accounts of plans, of money, and of losses.
-    async fn money(&self) -> [Usd; 3] {
+    pub(super) async fn money(&self) -> [Usd; 3] {
         [Usd(house(self, House::Plans).await), Usd(house(self, House::Cash).await), Usd(house(self, House::Loss).await)]
     }
 }
