@@ -44,7 +44,7 @@ impl Payments {
         Ok(Handled::Done(Some(order.id)))
     }
 
-    async fn on_paid(&self, tx: &mut Tx, payment: &Payment) -> Result<Handled, PaymentError> {
+    pub(super) async fn on_paid(&self, tx: &mut Tx, payment: &Payment) -> Result<Handled, PaymentError> {
         let Some(order) = self.locked(tx, payment.order).await? else { return Ok(Handled::Ignored) };
         if order.state.was_paid() {
             return Ok(Handled::Done(Some(order.id)));

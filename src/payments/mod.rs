@@ -25,6 +25,7 @@ mod refunds;
 pub mod store;
 pub mod stripe;
 pub mod subscriptions;
+mod unheard;
 
 pub use inbox::{ReceiveError, Received};
 pub use order::{Method, NewOrder, Order, State, What, Wish};

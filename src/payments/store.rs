@@ -52,7 +52,7 @@ crate::statements! {
     /// Takes the row's lock: of several who handle it at once, one does.
     TAKE_EVENT = "UPDATE payment_event SET attempts = attempts + 1 WHERE id = $1 AND state = 'new' RETURNING raw, attempts";
     END_EVENT = "UPDATE payment_event SET state = $2, error = $3, order_id = $4, handled_at = $5 WHERE id = $1";
-    EVENT_LATER = "UPDATE payment_event SET attempts = attempts + 1, next_attempt_at = $2, error = $3 WHERE id = $1 AND state = 'new'";
+    EVENT_LATER = "UPDATE payment_event SET next_attempt_at = $2, error = $3 WHERE id = $1 AND state = 'new'";
     EVENTS_OF_ORDER = "SELECT id, kind, state, source, created_at, received_at, error FROM payment_event WHERE order_id = $1 ORDER BY id";
     EVENTS_TO_LOOK_AT = "SELECT id, kind, state, source, created_at, received_at, error FROM payment_event WHERE state = 'refused' AND id < $1 ORDER BY id DESC LIMIT $2";
 

@@ -234,8 +234,16 @@ pub(super) fn dispute(value: &Value) -> Result<Dispute, Unreadable> {
         amount: thing.money("/amount")?,
         status: match thing.word("/status")? {
             "warning_needs_response" | "warning_under_review" => DisputeState::Inquiry,
-            "won" | "warning_closed" | "prevented" => DisputeState::Won,
-            "lost" | "charge_refunded" => DisputeState::Lost,
+            "won" | "warning_closed" => DisputeState::Won,
+            "lost" => DisputeState::Lost,
+            // Settled before it became a chargeback, usually by giving the money back: what has moved says it.
+            "prevented" | "charge_refunded" => {
+                if thing.items("/balance_transactions").iter().filter_map(|line| line["net"].as_i64()).sum::<i64>() < 0 {
+                    DisputeState::Lost
+                } else {
+                    DisputeState::Won
+                }
+            }
             _ => DisputeState::Open, // a word that is new: the money stays where it is
         },
         reason: thing.text("/reason").unwrap_or_default().chars().take(64).collect(),

@@ -37,7 +37,10 @@ impl Payments {
             Event::CheckoutCompleted(checkout) | Event::CheckoutPaid(checkout) => Seen { bill: self.first_bill(checkout).await?, ..Seen::default() },
             Event::InvoicePaid(bill) | Event::InvoiceFailed(bill) => Seen { bill: self.look_at_bill(bill).await?, ..Seen::default() },
             Event::Subscription(told) => Seen { subscription: self.look_at_subscription(told).await?, ..Seen::default() },
-            _ => Seen::default(),
+            _ => {
+                self.hear_of_payment(event).await?;
+                Seen::default()
+            }
         })
     }
 }

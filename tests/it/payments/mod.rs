@@ -2,6 +2,7 @@
 
 mod disputes;
 mod doors;
+mod every_order;
 mod gift_cards;
 mod killed;
 mod lost;
