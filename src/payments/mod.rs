@@ -31,7 +31,7 @@ pub use inbox::{ReceiveError, Received};
 pub use order::{Method, NewOrder, Order, State, What, Wish};
 pub use orders::History;
 pub use refunds::NewRefund;
-pub use subscriptions::{PaidAgain, UnpaidBill};
+pub use subscriptions::{ChangeNow, ChangeOffer, Changed, PaidAgain, UnpaidBill};
 
 use crate::coupons;
 use crate::db::Db;
@@ -57,6 +57,9 @@ pub enum PaymentError {
     /// The customer has too many orders that wait to be paid.
     #[error("too many orders wait to be paid")]
     TooManyPending,
+    /// The subscription cannot become one to this plan in this way.
+    #[error("the subscription cannot be changed so")]
+    CannotChange,
     /// More than can go back.
     #[error("more than can be refunded")]
     NotRefundable,

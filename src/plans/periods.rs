@@ -104,7 +104,7 @@ pub(super) async fn advance(tx: &mut Tx, kit: &Kit, books: &Books, live: &mut Li
     save(tx, live, changed).await
 }
 
-async fn save(tx: &mut Tx, live: &mut Live, changed: bool) -> Result<(), SubscriptionError> {
+pub(super) async fn save(tx: &mut Tx, live: &mut Live, changed: bool) -> Result<(), SubscriptionError> {
     if changed {
         live.row.revision = bump(tx, Topic::Plans).await?;
     }

@@ -1,8 +1,8 @@
 //! A place for whoever is about to pay: stock and purchase limit are counted when an order is made, not when its money comes.
 
-use super::Visibility;
 use super::store::{self, ReservationState};
 use super::terms::{Stacking, Terms};
+use super::{Plan, Visibility};
 use crate::db::{Conn, Tx};
 use crate::kernel::{Id, Kit};
 
@@ -111,6 +111,18 @@ pub async fn reserved(conn: &mut Conn, order: Id) -> Result<Option<Reserved>, sq
     let Some(reservation) = store::reservation(conn, order).await? else { return Ok(None) };
     let version = store::version(conn, reservation.version).await?;
     Ok(version.map(|version| Reserved { version: reservation.version, terms: version.terms, trial_days: reservation.trial_days }))
+}
+
+/// Whether a customer may buy a plan as far as its stock and its purchase limit go.
+///
+/// # Errors
+/// The database's.
+pub async fn has_room(conn: &mut Conn, user: Id, plan: &Plan) -> Result<bool, sqlx::Error> {
+    let is_left = plan.left() != Some(0);
+    Ok(match plan.offer.per_customer {
+        Some(most) if is_left => store::bought(conn, plan.id, user).await? < most,
+        _ => is_left,
+    })
 }
 
 /// Days that a subscription to a plan would cost a customer nothing: none for whoever had them before.

@@ -2,6 +2,7 @@
 
 use super::calendar::{Course, Stretch};
 use super::periods::{self, Live};
+use super::renewing::count;
 use super::store::{self, NewTermRow, ReservationState, SubscriptionRow, TermRow};
 use super::terms::{Stacking, Terms};
 use super::{BuyWay, Reserve, State};
@@ -102,6 +103,8 @@ pub struct NewTerm<'a> {
     pub bounds: Option<Stretch>,
     /// The version of the plan's terms that was billed; none for the one that is sold now.
     pub version: Option<Id>,
+    /// The order that has paid: a purchase of the plan.
+    pub order: Option<Id>,
     /// What was left of the running term was taken off the bill in money, so that nothing is left of its allowance.
     pub credited: bool,
 }
@@ -349,6 +352,9 @@ pub async fn change_to(tx: &mut Tx, kit: &Kit, books: &Books, subscription: Id, 
             let left = periods::cut(tx, kit, &mut live).await?;
             (live.row.plan, live.row.next_version, live.row.state) = (plan, None, State::Active);
             (live.row.cancelled_at, live.row.untold) = (None, false);
+            if let Some(order) = term.order {
+                count(tx, kit, &live, version, order).await?;
+            }
             let now = kit.clock.now_ms();
             live.row.paid_until = now;
             // What was paid long ago, and is heard of when it has passed, was where the seller says.

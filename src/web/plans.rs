@@ -97,10 +97,11 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use crate::i18n::Lang;
-    use crate::kernel::{Id, Usd};
-    use crate::plans::{Plan, PlanDraft, State, SubscriptionView, TermView};
+    use crate::kernel::{Currency, Id, Money, Usd};
+    use crate::payments::{ChangeNow, ChangeOffer, UnpaidBill};
+    use crate::plans::{Edition, Plan, PlanDraft, State, SubscriptionView, TermView};
     use crate::web::Form;
-    use crate::web::account::views::{ChoosePlan, MyPlan, MyPlans, PlanOffer, PlanPage};
+    use crate::web::account::views::{ChangePlan, ChoosePlan, MyPlan, MyPlans, PayPlan, PlanOffer, PlanPage};
     use crate::web::admin::views::{EditPlan, Plans};
     use crate::web::tests::{check_page, sample_page};
     use askama::Template;
@@ -150,7 +151,50 @@ mod tests {
             terms: vec![term(true, 0), term(false, 1_000)],
             periods: Vec::new(),
         };
-        MyPlan { left: Usd(312_000), resets_at: renewing.then_some(1_500), goes_on: renewing, waits: state == State::Active && id == 3, view, now: 1_200 }
+        MyPlan {
+            left: Usd(312_000),
+            resets_at: renewing.then_some(1_500),
+            goes_on: renewing,
+            waits: state == State::Active && id == 3,
+            bill: (state == State::PastDue).then(unpaid),
+            view,
+            now: 1_200,
+        }
+    }
+
+    fn unpaid() -> UnpaidBill {
+        let amount = Money::new(1_000, Currency::USD);
+        UnpaidBill { bill: "in_1".into(), amount, attempts: 2, next_attempt_at: Some(5_000), page: Some("https://pay.example/i?a=1&b=2".into()) }
+    }
+
+    #[test]
+    fn a_change_and_a_payment_are_asked_for_in_both_languages() {
+        let edition = |plan: &Plan| Edition { plan: plan.id, version: plan.version, terms: plan.terms.clone() };
+        let (small, large) = (plan(1, &[("price", "10")]), plan(3, &[]));
+        let money = |minor| Money::new(minor, Currency::USD);
+        for lang in Lang::ALL {
+            let page = || sample_page(lang, "/account/plan");
+            for (unused, at_renewal) in [(Some(money(333)), Some(5_000)), (None, None)] {
+                let now = ChangeNow { unused, due: money(999) };
+                let offer = ChangeOffer { from: edition(&small), to: edition(&large), now: Some(now), at_renewal };
+                let html = ChangePlan { page: page(), subscription: Id(9), offer: offer.clone() }.render().unwrap();
+                check_page(&html);
+                assert_eq!(
+                    (html.contains("$3.33"), html.matches("name=\"when\"").count()),
+                    (unused.is_some(), 1 + usize::from(at_renewal.is_some())),
+                    "{html}"
+                );
+                check_page(&ChangePlan { page: page(), subscription: Id(9), offer: ChangeOffer { now: None, at_renewal: None, ..offer } }.render().unwrap());
+            }
+            let MyPlan { view, .. } = mine(2, State::PastDue, true, None);
+            let html = PayPlan { page: page(), view: view.clone(), bill: unpaid() }.render().unwrap();
+            check_page(&html);
+            assert!(html.contains("/account/plan/0000000000002/bill\""), "{html}");
+            let bill = UnpaidBill { next_attempt_at: None, page: Some("javascript:alert(1)".into()), ..unpaid() };
+            let html = PayPlan { page: page(), view, bill }.render().unwrap();
+            check_page(&html);
+            assert!(!html.contains("/bill\""), "{html}");
+        }
     }
 
     #[test]

@@ -80,6 +80,8 @@ impl Options {
 /// What happens to the next request to the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// None: it is answered as it should.
+    Pass,
     /// It is answered with this status, and nothing is done.
     Status(u16),
     /// The connection closes, and nothing is done.

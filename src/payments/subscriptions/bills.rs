@@ -123,25 +123,28 @@ impl Payments {
         }
         let rate = self.rate_of_bill(first, bill.paid.currency);
         let paid = rate.credit(bill.paid).unwrap_or(Usd::ZERO);
-        let outcome = self.make_term(tx, standing, &edition, bill, paid).await?;
-        let order = self.bill_order(tx, first, &edition, bill, (rate, paid), outcome).await?;
+        let order = self.kit.ids.next();
+        plans::lock(tx, edition.plan).await?;
+        let outcome = self.make_term(tx, standing, &edition, bill, (order, paid)).await?;
+        self.bill_order(tx, first, (order, &edition), bill, (rate, paid), outcome).await?;
         Ok(Handled::Done(Some(order)))
     }
 
-    async fn make_term(&self, tx: &mut Tx, standing: &Standing, edition: &Edition, bill: &Invoice, paid: Usd) -> Result<Outcome, PaymentError> {
+    async fn make_term(&self, tx: &mut Tx, standing: &Standing, edition: &Edition, bill: &Invoice, (order, paid): (Id, Usd)) -> Result<Outcome, PaymentError> {
+        let order = Some(order);
         let (subscription, version, bounds) = (standing.subscription, Some(edition.version), bounds(bill));
         if bill.reason == InvoiceReason::Change {
             let source = format!("invoice:{}", bill.id);
             // What was taken off the price is what was left of the running term.
             let credited = bill.total.minor < edition.terms.price;
-            let term = NewTerm { source: &source, paid, bounds, version, credited };
+            let term = NewTerm { source: &source, paid, bounds, version, order, credited };
             return match plans::change_to(tx, &self.kit, &self.books, subscription, edition.plan, &When::Now(term)).await {
                 Ok(()) => Ok(Outcome::Term),
                 Err(SubscriptionError::Ended) => Ok(Outcome::Back),
                 Err(error) => Err(error.into()),
             };
         }
-        let term = RenewedTerm { subscription, invoice: &bill.id, bounds, version, paid };
+        let term = RenewedTerm { subscription, invoice: &bill.id, bounds, version, paid, order };
         Ok(match plans::renewed(tx, &self.kit, &self.books, &term).await? {
             Renewed::Fresh | Renewed::Known => Outcome::Term,
             Renewed::Covered => Outcome::Credit,
@@ -154,12 +157,12 @@ impl Payments {
         &self,
         tx: &mut Tx,
         first: &Order,
-        edition: &Edition,
+        (id, edition): (Id, &Edition),
         bill: &Invoice,
         (rate, paid): (Rate, Usd),
         outcome: Outcome,
-    ) -> Result<Id, PaymentError> {
-        let (id, now) = (self.kit.ids.next(), self.now());
+    ) -> Result<(), PaymentError> {
+        let now = self.now();
         let row = NewRow {
             user: first.user,
             what: What::Plan(edition.plan),
@@ -190,7 +193,7 @@ impl Payments {
         if outcome == Outcome::Back {
             self.pay_back(tx, id).await?;
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Begins the refund of a whole order whose subscription had ended: its money is credit that nobody can spend until it is taken.

@@ -19,10 +19,10 @@ pub enum PaidAgain {
     Nothing,
     /// The money is under way.
     Processing,
-    /// The bank wants the customer to confirm, on the page of the bill when there is one.
-    NeedsAction(Option<String>),
-    /// No; another card can be given on the page of the bill when there is one.
-    Declined(Decline, Option<String>),
+    /// The bank wants the customer to confirm, on the page of the bill.
+    NeedsAction,
+    /// No; another card can be given on the page of the bill.
+    Declined(Decline),
 }
 
 impl Payments {
@@ -89,12 +89,11 @@ impl Payments {
         let mut tx = self.db.write().await?;
         self.on_bill(&mut tx, &bill).await?;
         tx.commit().await?;
-        let page = bill.page.filter(|page| page.starts_with("https://") || page.starts_with("http://"));
         Ok(match charged {
             Charged::Paid(_) => PaidAgain::Paid,
             Charged::Processing(_) => PaidAgain::Processing,
-            Charged::NeedsAction(_) => PaidAgain::NeedsAction(page),
-            Charged::Declined(_, why) => PaidAgain::Declined(why, page),
+            Charged::NeedsAction(_) => PaidAgain::NeedsAction,
+            Charged::Declined(_, why) => PaidAgain::Declined(why),
         })
     }
 }

@@ -9,11 +9,13 @@
 
 mod begin;
 mod bills;
+mod changing;
 mod dunning;
 mod lost;
 pub mod store;
 mod telling;
 
+pub use changing::{ChangeNow, ChangeOffer, Changed};
 pub use dunning::PaidAgain;
 pub use store::UnpaidBill;
 

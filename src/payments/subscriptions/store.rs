@@ -32,6 +32,13 @@ pub struct UnpaidBill {
     pub page: Option<String>,
 }
 
+impl UnpaidBill {
+    /// The page on which it can be paid by any card, when that is one.
+    pub fn web_page(&self) -> Option<&str> {
+        self.page.as_deref().filter(|page| page.starts_with("https://") || page.starts_with("http://"))
+    }
+}
+
 /// The order of a bill that was collected.
 pub(super) async fn order_of_bill(conn: &mut Conn, user: Id, source: &str) -> Result<Option<Id>, sqlx::Error> {
     Ok(sqlx::query_scalar::<Any, i64>(ORDER_OF_BILL).bind(user.0).bind(source.to_owned()).fetch_optional(conn).await?.map(Id))

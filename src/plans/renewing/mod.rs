@@ -4,13 +4,15 @@
 pub mod store;
 mod telling;
 
-pub use telling::{Edition, Heard, Standing, Untold, Word, edition, external, heard, look_later, overdue, standing, tell_later, told, untold};
+pub use telling::{
+    Edition, Heard, Standing, Untold, Word, edition, external, heard, is_unspent, look_later, overdue, standing, stir, tell_later, told, untold,
+};
 
 use super::calendar::Stretch;
 use super::periods::{self, Live};
-use super::store as plans;
+use super::store::{self as plans, ReservationState};
 use super::subscription::{Next, SubscriptionError, append};
-use super::{State, Terms};
+use super::{BuyWay, Reserve, State, Terms};
 use crate::db::Tx;
 use crate::kernel::{Id, Kit, Usd};
 use crate::ledger::Books;
@@ -29,6 +31,8 @@ pub struct RenewedTerm<'a> {
     pub version: Option<Id>,
     /// What was paid.
     pub paid: Usd,
+    /// The order of the bill: a purchase, when it is of another plan than before. [`lock`](crate::plans::lock) that plan first.
+    pub order: Option<Id>,
 }
 
 /// What became of an invoice.
@@ -72,7 +76,11 @@ pub async fn renewed(tx: &mut Tx, kit: &Kit, books: &Books, paid: &RenewedTerm<'
     if paid.bounds.is_some_and(|bounds| bounds.from < middle) {
         return Ok(Renewed::Covered);
     }
+    let before = live.row.plan;
     let (version, terms) = billed(tx, &mut live, paid.version).await?;
+    if let Some(order) = paid.order.filter(|_| live.row.plan != before) {
+        count(tx, kit, &live, version, order).await?;
+    }
     live.row.state = State::Active;
     append(tx, kit, &mut live, Next { version, terms, paid: paid.paid, bounds: paid.bounds, trial_days: 0, source }).await?;
     periods::advance(tx, kit, books, &mut live, true).await?;
@@ -91,6 +99,13 @@ async fn billed(tx: &mut Tx, live: &mut Live, version: Option<Id>) -> Result<(Id
     let edition = plans::version(tx, version).await?.ok_or(SubscriptionError::NotFound)?;
     live.row.plan = edition.plan;
     Ok((version, Arc::new(edition.terms)))
+}
+
+/// Counts a change as what it is: a purchase of the plan that it is to.
+pub(super) async fn count(tx: &mut Tx, kit: &Kit, live: &Live, version: Id, order: Id) -> Result<(), SubscriptionError> {
+    let bought = Reserve { user: live.row.user, plan: live.row.plan, order, way: BuyWay::Subscription };
+    plans::insert_reservation(tx, &bought, version, 0, ReservationState::Activated, kit.clock.now_ms()).await?;
+    Ok(plans::count_taken(tx, live.row.plan, 1).await?)
 }
 
 /// Notes that a renewal could not be collected: what the plan does rests from the end of what is paid until it is.

@@ -16,9 +16,12 @@ macro_rules! last_version {
 }
 
 crate::statements! {
-    STANDING = concat!("SELECT s.id, s.user_id, s.plan_id, s.state, s.paid_until, s.cancelled_at, s.revision, ", last_version!(), ", \
-        COALESCE((SELECT MAX(t.starts_at) FROM plan_term t WHERE t.subscription_id = s.id AND t.ends_at > t.starts_at), s.starts_at) \
-        FROM plan_subscription s WHERE s.external_id = $1");
+    STANDING = "SELECT s.id, s.user_id, s.plan_id, s.state, s.paid_until, s.cancelled_at, s.revision, t.version_id, t.starts_at, t.trial, t.number, t.frozen \
+        FROM plan_subscription s LEFT JOIN plan_term t ON t.subscription_id = s.id AND t.number = \
+        (SELECT MAX(l.number) FROM plan_term l WHERE l.subscription_id = s.id AND l.ends_at > l.starts_at) WHERE s.external_id = $1";
+    /// How many periods of a term there are, of which so many were opened, and where its numbers begin.
+    PERIODS = "SELECT t.periods, (SELECT COUNT(*) FROM plan_period p WHERE p.subscription_id = t.subscription_id AND p.number >= t.first_period \
+        AND p.number < t.first_period + t.periods), t.first_period FROM plan_term t WHERE t.subscription_id = $1 AND t.number = $2";
     EXTERNAL = "SELECT external_id FROM plan_subscription WHERE id = $1";
     UNTOLD = concat!("SELECT s.id, s.external_id, s.state, s.cancelled_at, s.revision, s.tell_tries, v.plan_id, v.id, v.terms FROM plan_subscription s \
         JOIN plan_version v ON v.id = COALESCE(s.next_version_id, ", last_version!(), ") \
@@ -52,8 +55,16 @@ pub(super) async fn standing(conn: &mut Conn, external_id: &str) -> Result<Optio
         cancelled: row.try_get::<Option<i64>, _>(5)?.is_some(),
         revision: row.try_get(6)?,
         version: row.try_get::<Option<i64>, _>(7)?.map(Id),
-        since: row.try_get(8)?,
+        since: row.try_get::<Option<i64>, _>(8)?.unwrap_or(row.try_get(4)?),
+        trial: row.try_get::<Option<i64>, _>(9)? == Some(1),
+        term: row.try_get::<Option<i64>, _>(10)?.unwrap_or(0),
+        frozen: row.try_get::<Option<i64>, _>(11)? == Some(1),
     }))
+}
+
+/// The periods of a term: how many there are, how many of them were opened, and the number of the first.
+pub(super) async fn periods(conn: &mut Conn, subscription: Id, term: i64) -> Result<Option<(i64, i64, i64)>, sqlx::Error> {
+    sqlx::query_as::<Any, (i64, i64, i64)>(PERIODS).bind(subscription.0).bind(term).fetch_optional(conn).await
 }
 
 pub(super) async fn external(conn: &mut Conn, subscription: Id) -> Result<Option<String>, sqlx::Error> {

@@ -6,6 +6,7 @@ use crate::db::{Conn, Tx};
 use crate::kernel::{Id, Kit, NEVER};
 use crate::ledger::{Books, House};
 use crate::plans::periods::{self, Live};
+use crate::plans::store as plans;
 use crate::plans::subscription::SubscriptionError;
 use crate::plans::{State, Terms};
 
@@ -41,6 +42,12 @@ pub struct Standing {
     pub version: Option<Id>,
     /// When that began.
     pub since: i64,
+    /// That was a trial.
+    pub trial: bool,
+    /// Its number.
+    pub term: i64,
+    /// What it grants is frozen, since a bank has not decided about its payment.
+    pub frozen: bool,
 }
 
 /// A wish that the payment provider has to be told.
@@ -125,6 +132,37 @@ pub async fn heard(tx: &mut Tx, kit: &Kit, books: &Books, heard: &Heard) -> Resu
 /// The database's.
 pub async fn standing(conn: &mut Conn, external_id: &str) -> Result<Option<Standing>, sqlx::Error> {
     store::standing(conn, external_id).await
+}
+
+/// Whether at least as much is left of the allowance of the last term as of its time, so that its customer can be given in money what is left of it.
+///
+/// # Errors
+/// The database's and the ledger's.
+pub async fn is_unspent(conn: &mut Conn, books: &Books, standing: &Standing, now: i64) -> Result<bool, SubscriptionError> {
+    let edition = match standing.version {
+        Some(version) => store::find_edition(conn, version).await?,
+        None => None,
+    };
+    let (Some(edition), Some((periods, opened, first))) = (edition, store::periods(conn, standing.subscription, standing.term).await?) else {
+        return Ok(false);
+    };
+    let allowance = edition.terms.allowance;
+    let granted = plans::of_periods(conn, standing.subscription, first, first + periods).await?;
+    let credits = books.balance(conn, standing.user).await?.credits;
+    let of_term = credits.iter().filter(|credit| granted.contains(&credit.bucket.id));
+    let available: i128 = of_term.map(|credit| i128::from(credit.bucket.available(now).0)).sum();
+    let left = available + i128::from(allowance) * i128::from(periods - opened);
+    let (whole, time) = (i128::from(allowance) * i128::from(periods), i128::from(standing.paid_until - standing.since));
+    Ok(!standing.frozen && left * time >= whole * i128::from((standing.paid_until - now).max(0)))
+}
+
+/// Gives a subscription another revision although nothing has changed: what is asked of the provider next is asked anew.
+///
+/// # Errors
+/// [`SubscriptionError::NotFound`].
+pub async fn stir(tx: &mut Tx, subscription: Id) -> Result<(), SubscriptionError> {
+    let mut live = Live::lock(tx, subscription).await?;
+    Ok(periods::save(tx, &mut live, true).await?)
 }
 
 /// What the payment provider calls a subscription, when it renews it.

@@ -49,7 +49,7 @@ pub async fn show(State(site): State<Site>, customer: Customer, Path(id): Path<I
 
 /// A plan as one customer is offered it.
 fn offer(site: &Site, plan: Plan, trial_days: i64, mine: &[SubscriptionView], balance: &Balance) -> PlanOffer {
-    let changeable = |view: &&SubscriptionView| view.state != SubscriptionState::Ended && view.renewing && view.cancelled_at.is_none() && view.plan != plan.id;
+    let changeable = |view: &&SubscriptionView| view.state == SubscriptionState::Active && view.renewing && view.plan != plan.id;
     let change = mine.iter().find(changeable).filter(|_| plan.terms.sold.by_subscription()).map(|view| view.id);
     let has_it = mine.iter().any(|view| view.state != SubscriptionState::Ended && view.plan == plan.id);
     let (price, terms) = (plan.terms.price(), &site.settings.now().top_up);

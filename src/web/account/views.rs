@@ -6,7 +6,7 @@ use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Usd};
 use crate::keys::KeyView;
 use crate::ledger::Balance;
-use crate::payments::Order;
+use crate::payments::{ChangeOffer, Order, UnpaidBill};
 use crate::plans::{Plan, Stacking, State, SubscriptionView};
 use crate::referrals::{Link, Referral, Rules};
 use crate::settings::TopUpTerms;
@@ -168,6 +168,8 @@ pub struct MyPlan {
     pub goes_on: bool,
     /// Its renewal is on its way.
     pub waits: bool,
+    /// The bill that could not be collected.
+    pub bill: Option<UnpaidBill>,
     /// What counts as past.
     pub now: i64,
 }
@@ -184,6 +186,37 @@ pub struct MyPlans {
     pub past: Vec<MyPlan>,
     /// Where the next page begins.
     pub older: Option<Id>,
+}
+
+/// `/account/plan/{id}/change`
+#[derive(Template)]
+#[template(path = "account/change.html")]
+pub struct ChangePlan {
+    /// What every template knows.
+    pub page: Page,
+    /// The subscription.
+    pub subscription: Id,
+    /// To what it can change, and how.
+    pub offer: ChangeOffer,
+}
+
+/// `/account/plan/{id}/pay`
+#[derive(Template)]
+#[template(path = "account/pay_plan.html")]
+pub struct PayPlan {
+    /// What every template knows.
+    pub page: Page,
+    /// The subscription.
+    pub view: SubscriptionView,
+    /// Its bill.
+    pub bill: UnpaidBill,
+}
+
+impl PayPlan {
+    /// What the plan is called.
+    pub fn name(&self) -> &str {
+        self.view.terms.last().map_or("", |term| term.terms.name.as_str())
+    }
 }
 
 /// `/account/keys`

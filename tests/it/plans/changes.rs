@@ -124,7 +124,7 @@ async fn a_smaller_plan_follows_at_the_period_s_end_and_a_larger_one_at_once() {
     assert_eq!((shop.in_plans(user).await, shop.views(user).await[0].plan), (Usd::dollars(4), small));
     // Up again, in the middle of the month: what is paid now counts, and the small one's allowance stays until its month is over.
     shop.go_to("2026-03-16T00:00:00Z").await;
-    let upgrade = || When::Now(NewTerm { source: "invoice:in_3", paid: Usd::ZERO, bounds: None, version: None, credited: false });
+    let upgrade = || When::Now(NewTerm { source: "invoice:in_3", paid: Usd::ZERO, bounds: None, version: None, order: None, credited: false });
     change(large, upgrade()).await;
     change(large, upgrade()).await;
     assert_eq!((shop.in_plans(user).await, shop.views(user).await[0].paid_until), (Usd::dollars(9), at("2026-05-16T00:00:00Z")));
@@ -132,7 +132,7 @@ async fn a_smaller_plan_follows_at_the_period_s_end_and_a_larger_one_at_once() {
     assert_eq!(shop.in_plans(user).await, Usd::dollars(5));
     // And once more before its second month begins: that one's money is not lost.
     let before = shop.house().await["plans"];
-    change(small, When::Now(NewTerm { source: "order:9", paid: Usd::ZERO, bounds: None, version: None, credited: false })).await;
+    change(small, When::Now(NewTerm { source: "order:9", paid: Usd::ZERO, bounds: None, version: None, order: None, credited: false })).await;
     assert_eq!(before, Usd::ZERO);
     shop.cancel(subscription, Ending::Now(House::Revenue)).await.unwrap();
     shop.go_to("2026-08-01T00:00:00Z").await;

@@ -157,7 +157,8 @@ impl Shop {
     /// Collects an invoice and posts what was paid, as webhooks do.
     pub async fn renew(&self, user: Id, subscription: Id, invoice: &str, bounds: Option<Stretch>, paid: Usd) -> Renewed {
         let mut tx = self.test.db.write().await.unwrap();
-        let renewed = plans::renewed(&mut tx, &self.kit, &self.books, &RenewedTerm { subscription, invoice, bounds, version: None, paid }).await.unwrap();
+        let renewed =
+            plans::renewed(&mut tx, &self.kit, &self.books, &RenewedTerm { subscription, invoice, bounds, version: None, paid, order: None }).await.unwrap();
         if renewed == Renewed::Fresh && paid > Usd::ZERO {
             let posting = Posting {
                 user,

@@ -1,7 +1,10 @@
 //! Subscriptions by card, over HTTP from end to end.
 
 mod beginning;
+mod changes;
+mod dunning;
 mod renewals;
+mod wishes;
 
 use super::Till;
 use crate::plans::at;
