@@ -7,6 +7,9 @@ use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// How far back prices are known: a request whose body is still on its way is charged the price of when it began, and no body may take so long.
+const LOOK_BACK_MS: i64 = 10 * 60 * 1000;
+
 #[derive(Default)]
 struct Content {
     revision: i64,
@@ -43,7 +46,7 @@ impl Snapshot {
         let mut conn = db.read().await?;
         // The number is read before the rows: what commits in between is read twice, never missed.
         let revision = revision::current(&mut conn).await?.of(revision::Topic::Catalog);
-        let all: Vec<Arc<Model>> = store::all(&mut conn, self.clock.now_ms()).await?.into_iter().map(Arc::new).collect();
+        let all: Vec<Arc<Model>> = store::all(&mut conn, self.clock.now_ms() - LOOK_BACK_MS).await?.into_iter().map(Arc::new).collect();
         let by_name = all.iter().map(|model| (model.name.clone(), Arc::clone(model))).collect();
         self.content.store(Arc::new(Content { revision, by_name, all }));
         Ok(())

@@ -5,6 +5,8 @@ use crate::harness::TestApp;
 use farebox::catalog::{self, ModelDraft, ModelFields};
 use farebox::kernel::{Price, Usd};
 use farebox::usage::Parts;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Nano-dollars for a token at so many dollars per million.
 const fn nanos(dollars: i64) -> i64 {
@@ -37,6 +39,38 @@ async fn the_price_when_the_request_began_is_charged() {
     answer.text().await.expect("the rest of the stream");
     let row = &shop.requests(customer.user.id).await[0];
     assert_eq!(row.cost, Usd(input_tokens(question) * INPUT + 20 * OUTPUT), "{row:?}");
+    shop.finish().await;
+}
+
+#[tokio::test]
+async fn a_price_that_changes_while_the_body_is_on_its_way_does_not_touch_the_request() {
+    let shop = shop_with(model("demo-chat", "1", "10")).await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let body = ask("demo-chat", "[[tokens=20]] Hello").to_string();
+    let mut slow = TcpStream::connect(shop.url.trim_start_matches("http://")).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: shop\r\nauthorization: Bearer {}\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        customer.key,
+        body.len()
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    slow.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n", "the body is waited for: the request has begun");
+
+    let before = shop.app.catalog.get("demo-chat").expect("the model").clone();
+    let dearer = ModelDraft::parse(&model("demo-chat", "100", "1000")).expect("a valid model");
+    let began = shop.app.kit.clock.now_ms();
+    shop.until("time has passed", || async { shop.app.kit.clock.now_ms() > began }).await;
+    catalog::save(&shop.app.db, &shop.app.kit, Some(before.id), &dearer).await.expect("the model is saved");
+    shop.app.refresh().await.expect("the snapshots follow");
+
+    slow.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let row = &shop.requests(customer.user.id).await[0];
+    assert_eq!(row.cost, Usd(input_tokens("[[tokens=20]] Hello") * INPUT + 20 * OUTPUT), "{row:?}");
     shop.finish().await;
 }
 
