@@ -165,8 +165,7 @@ async fn begin_stream(charge: &mut Charge, mut response: Response, patience: Pat
 async fn whole_answer(charge: &mut Charge, response: Response, idle: Duration, patience: Patience, way: &Permit, back: Back) -> Result<Dispatched, Miss> {
     charge.first_byte();
     let content_type = header_text(response.headers(), header::CONTENT_TYPE).to_owned();
-    let body = timeout_at(patience.whole, read_up_to(response, MAX_ANSWER, idle)).await;
-    let body = body.unwrap_or_else(|_| Err(patience.over("the answer did not end in time")))?;
+    let body = read(response, MAX_ANSWER, idle, Some(patience)).await?;
     let call = &charge.call;
     let whole = match (back, call.envelope.operation) {
         (Back::From(from), Operation::Generate(to)) => {
@@ -218,10 +217,18 @@ fn embeddings(call: &Call, body: &[u8], back: Back, operation: Operation) -> Res
     Ok(Whole { body: body.into(), usage, is_json: true, content_type: "application/json".to_owned(), rename: None, translated: None })
 }
 
-pub(super) async fn read_up_to(mut response: Response, limit: usize, idle: Duration) -> Result<Bytes, Miss> {
+pub(super) async fn read_up_to(response: Response, limit: usize, idle: Duration) -> Result<Bytes, Miss> {
+    read(response, limit, idle, None).await
+}
+
+/// Reads a body of which something must be here in time, where that is said: what flows is paid for and only ended by a pause.
+async fn read(mut response: Response, limit: usize, idle: Duration, begin: Option<Patience>) -> Result<Bytes, Miss> {
     let mut whole = BytesMut::new();
     loop {
-        match tokio::time::timeout(idle, response.chunk()).await {
+        let pause = Instant::now() + idle;
+        let begin = begin.filter(|patience| whole.is_empty() && patience.begun < pause);
+        match timeout_at(begin.map_or(pause, |patience| patience.begun), response.chunk()).await {
+            Err(_) if begin.is_some() => return Err(Miss::new(Verdict::TimeUp, "the answer did not begin in time")),
             Err(_) => return Err(Miss::timeout(format!("the answer paused for {} ms", idle.as_millis()))),
             Ok(Err(error)) => return Err(request_fault(error)),
             Ok(Ok(None)) => return Ok(whole.freeze()),

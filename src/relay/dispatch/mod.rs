@@ -79,8 +79,8 @@ impl Miss {
 struct Patience {
     /// Until then something of an answer must be here.
     first_byte: Instant,
-    /// Until then an answer that is no stream must be here as a whole.
-    whole: Instant,
+    /// Until then the body of an answer that is no stream must have begun.
+    begun: Instant,
     /// It is the request's own time that ends first, and not the channel's.
     is_cut: bool,
 }
@@ -88,7 +88,7 @@ struct Patience {
 impl Patience {
     fn new(own: Duration, deadline: Instant) -> Self {
         let first_byte = Instant::now() + own;
-        Self { first_byte: first_byte.min(deadline), whole: deadline, is_cut: deadline < first_byte }
+        Self { first_byte: first_byte.min(deadline), begun: deadline, is_cut: deadline < first_byte }
     }
 
     /// Nothing has come until now.

@@ -78,11 +78,10 @@ async fn the_keys_of_one_channel_do_not_use_up_the_attempts() {
 #[tokio::test]
 async fn the_time_for_all_attempts_ends_each_of_them() {
     let shop = TestApp::with(&[("UPSTREAM_TOTAL_TIMEOUT_MS", "300"), ("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "60000")]).await;
-    let half = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"choices\"";
     let cases = [
         ("nothing", vec![Step::Hang], false),
         ("a head and nothing", vec![stream_head(), Step::Hang], true),
-        ("half an answer", vec![send(half), Step::Hang], false),
+        ("an answer's head", vec![head("200 OK", "application/json"), Step::Hang], false),
         ("an error's head", vec![head("429 Too Many Requests", "application/json"), Step::Hang], false),
         ("a refusal's head", vec![head("400 Bad Request", "application/json"), Step::Hang], false),
     ];
@@ -116,6 +115,32 @@ async fn a_stream_that_flows_is_not_ended_by_the_time_for_all_attempts() {
     shop.upstream.release_gate();
     assert!(stream.text().await.unwrap().contains("[DONE]"));
     shop.settled(&customer, 2).await;
+    shop.finish().await;
+}
+
+/// As the upstream wants to be paid for it.
+#[tokio::test]
+async fn an_answer_that_flows_is_not_ended_by_the_time_for_all_attempts_but_by_a_pause() {
+    let shop = TestApp::with(&[("UPSTREAM_TOTAL_TIMEOUT_MS", "300"), ("UPSTREAM_IDLE_TIMEOUT_MS", "1000")]).await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+    let answer = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Late."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}});
+    let pieces = answer.to_string();
+    let pieces: Vec<&str> = pieces.split_inclusive(',').collect();
+    let drips = pieces.iter().flat_map(|piece| [Step::Wait(Duration::from_millis(100)), send(*piece)]);
+    let steps = [("flows", [send(head)].into_iter().chain(drips).collect::<Vec<_>>(), 200), ("stops", vec![send(head), send("{\"choices\""), Step::Hang], 504)];
+    for (model, steps, status) in steps {
+        let wild = Wild::start(steps).await;
+        shop.sell(model, "1", "10").await;
+        shop.channel(model, &wild.base_url, &[model], 0).await;
+        let customer = shop.customer(Usd::dollars(1)).await;
+        let answer = shop.chat(&customer.key, ask(model, "Hello")).await;
+        assert_eq!(answer.status(), status, "{model}: {}", answer.text().await.unwrap());
+        shop.settled(&customer, 1).await;
+        let row = &shop.requests(customer.user.id).await[0];
+        assert!(row.duration_ms >= 300, "{row:?}");
+        assert_eq!(row.cost, if status == 200 { Usd(9 * 1_000 + 2 * 10_000) } else { Usd::ZERO }, "{model}");
+    }
     shop.finish().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -12,6 +13,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// Sends the same bytes so many times, or until the caller leaves.
     Repeat(Vec<u8>, usize),
+    /// Says nothing for a while.
+    Wait(Duration),
     /// Says nothing more until the caller leaves.
     Hang,
 }
@@ -74,6 +77,7 @@ async fn serve(mut stream: TcpStream, steps: Vec<Step>, asked: &AtomicU64) -> Op
                     stream.write_all(&bytes).await.ok()?;
                 }
             }
+            Step::Wait(pause) => tokio::time::sleep(pause).await,
             Step::Hang => {
                 while stream.read(&mut buffer).await.ok()? > 0 {}
                 return None;
