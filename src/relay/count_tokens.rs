@@ -5,7 +5,7 @@ use super::count::Care;
 use super::envelope::Envelope;
 use super::error::ApiError;
 use super::models::respond_in;
-use super::{Relay, Tongue, auth, body};
+use super::{Relay, Tongue, admit, auth, body};
 use crate::limits::Attempt;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -30,13 +30,13 @@ async fn count(relay: &Relay, tongue: Tongue, gemini_model: Option<&str>, reques
     let key = auth::visitor(relay, tongue, &parts)?;
     let limited = relay.limits.attempt(Attempt::CountTokens, &key.key_id.to_string()).await;
     limited.map_err(|too_many| ApiError::rate_limited("Tokens were counted too often. Wait a little.", too_many.retry_after_s.saturating_mul(1000)))?;
-    let body = body::read(&parts.headers, incoming, relay.config.body_limit).await?;
+    let body = body::read(&parts.headers, incoming, &relay.bodies, key.user_id).await?;
     let envelope = Envelope::read_to_count(gemini_model, &body)?;
     let now = relay.kit.clock.now_ms();
-    let is_sold = relay.catalog.get(&envelope.model).is_some_and(|model| model.is_callable(now));
-    if !is_sold || !key.may_use(&envelope.model) {
-        return Err(ApiError::unknown_model(&envelope.model));
-    }
+    let name = &envelope.model;
+    let model = relay.catalog.get(name).filter(|model| model.enabled).ok_or_else(|| ApiError::unknown_model(name))?;
+    model.price_at(now).ok_or_else(|| ApiError::unpriced_model(name))?;
+    admit::check_model(&key, name)?;
     // The tokenizer is kept to one thread at a time: nobody pays for it.
     let _turn = relay.counting.acquire().await.map_err(|_| ApiError::unavailable())?;
     tokio::task::spawn_blocking(move || count_input(&envelope, &body, Care::Likely)).await.map_err(|_| ApiError::internal())

@@ -250,6 +250,12 @@ impl ApiError {
         }
     }
 
+    /// The bodies of other requests take all the room that there is for them.
+    pub fn crowded() -> Self {
+        let message = "Too many large requests are under way. Try again shortly.";
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "api_error", Some("unavailable"), message) }
+    }
+
     /// Anthropic's `type`.
     fn anthropic_kind(&self) -> &'static str {
         match (self.status.as_u16(), self.code) {

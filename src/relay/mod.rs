@@ -125,6 +125,8 @@ pub struct Inner {
     /// Whose turn it is to have them counted before anybody has paid: with a full house, others wait.
     measuring: tokio::sync::Semaphore,
     turned_away: refused::TurnedAway,
+    /// The memory that requests take.
+    bodies: Arc<body::Bodies>,
     watch: Arc<watch::Watch>,
 }
 
@@ -147,7 +149,8 @@ impl Relay {
     pub fn new(parts: RelayParts) -> Self {
         let cache = cache::ResponseCache::new(parts.config.response_cache);
         let (turned_away, watch) = Default::default();
-        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1), measuring: tokio::sync::Semaphore::new(2), turned_away, watch }))
+        let bodies = body::Bodies::new(parts.config.body_limit);
+        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1), measuring: tokio::sync::Semaphore::new(2), turned_away, bodies, watch }))
     }
 }
 

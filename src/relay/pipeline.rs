@@ -49,10 +49,11 @@ async fn serve(relay: &Relay, id: Id, address: Address<'_>, request: Request) ->
     if let Err(error) = admit::check_address(&key, admit::address_of(relay, &parts)) {
         return Err(blank.turn_away("", false, error).await);
     }
-    let body = match body::read(&parts.headers, incoming, relay.config.body_limit).await {
+    let body = match body::read(&parts.headers, incoming, &relay.bodies, key.user_id).await {
         Ok(body) => body,
         // It broke off: nobody is there to be told, and nothing was asked for.
         Err(error) if error.status == StatusCode::BAD_REQUEST => return Err(error),
+        Err(error) if body::is_for_want_of_room(&error) => return Err(blank.turn_away("", false, error).await),
         Err(error) => return Err(blank.refuse("", false, error).await),
     };
     let content_type = header_text(&parts.headers, header::CONTENT_TYPE);

@@ -3,6 +3,7 @@
 mod account;
 mod attempts;
 mod billing;
+mod bodies;
 mod cache;
 mod cap;
 mod chaos;
