@@ -250,6 +250,9 @@ async fn tokens_are_counted_for_nothing() {
     }
     let unknown = post("/v1/messages/count_tokens", &json!({"model": "nothing", "messages": body["messages"]})).await.unwrap();
     assert_eq!(unknown.status(), 404);
+    let narrow = shop.limited_key(customer.user.id, &[("models", "by-openai")]).await;
+    let forbidden = shop.http.post(shop.at("/v1/messages/count_tokens")).header("x-api-key", &narrow).json(&body).send().await.unwrap();
+    assert_eq!((forbidden.status().as_u16(), forbidden.json::<Value>().await.unwrap()["error"]["type"].as_str()), (403, Some("permission_error")));
     assert!(shop.requests(customer.user.id).await.is_empty() && shop.upstream.log().count() == 0);
     shop.finish().await;
 }
