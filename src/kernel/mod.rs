@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod currency;
+pub mod days;
 pub mod factor;
 pub mod fields;
 pub mod ids;
@@ -14,6 +15,7 @@ pub mod usage;
 
 pub use clock::{Clock, NEVER};
 pub use currency::{BadAmount, Currency, Money, Rate};
+pub use days::{Day, Days};
 pub use factor::PriceFactor;
 pub use fields::FieldError;
 pub use ids::{Id, IdGen};

@@ -22,13 +22,15 @@ mod memory;
 mod meter;
 mod recovery;
 mod request;
+pub mod rolls;
 mod spend;
+pub mod statement;
 pub mod store;
 mod writer;
 
 pub use accounts::{Account, House, Transfer, TransferKind};
 pub use audit::{Finding, Report, audit, audit_in};
-pub use books::{Balance, Books, Grant, Granted, Posting, Spent, Take, TakeBack, TakenBack};
+pub use books::{Balance, Books, Grant, Granted, NOBODY, Posting, Spent, Take, TakeBack, TakenBack};
 pub use budget::{Budgets, Period, Shortage, Whose};
 pub use meter::Meter;
 pub use recovery::{Recovery, recover_dead, recover_node};

@@ -6,10 +6,13 @@ use crate::kernel::{Id, Usd};
 use crate::ledger::accounts::{Account, House, TransferKind};
 use crate::ledger::{LedgerError, store};
 
+/// On whose behalf the shop posts what concerns no customer: it has no wallet that could be locked.
+pub const NOBODY: Id = Id(0);
+
 /// Money that moves from one of the shop's accounts to another.
 #[derive(Clone, Debug)]
 pub struct Posting {
-    /// On whose behalf.
+    /// On whose behalf: a customer, or [`NOBODY`].
     pub user: Id,
     /// The account that is debited.
     pub debit: House,
@@ -34,7 +37,9 @@ impl Books {
         if posting.amount <= Usd::ZERO {
             return Err(LedgerError::BadAmount(posting.amount));
         }
-        self.lock(tx, posting.user).await?;
+        if posting.user != NOBODY {
+            self.lock(tx, posting.user).await?;
+        }
         let (debit, credit) = (Account::House(posting.debit), Account::House(posting.credit));
         let row = self.transfer(posting.user, &posting.reference, debit, credit, posting.amount, posting.kind, posting.idempotency_key.clone());
         match store::transfer_by_key(tx, &posting.idempotency_key).await? {

@@ -14,7 +14,7 @@ use super::store::{self, CreditRow, TransferRow, WalletRow};
 use crate::db::{Conn, Db, Tx};
 use crate::kernel::{Id, Kit, Usd};
 
-pub use house::Posting;
+pub use house::{NOBODY, Posting};
 pub use take::Take;
 pub use undo::{Spent, TakeBack, TakenBack};
 
