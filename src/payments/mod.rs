@@ -14,7 +14,9 @@
 //! Callers: `web` (the pages that sell, and the door at which messages arrive), `app` (start-up and periodic work). No room below calls it.
 
 mod card_back;
+pub mod compare;
 mod disputes;
+mod fees;
 mod inbox;
 mod messages;
 mod order;

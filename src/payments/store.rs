@@ -472,18 +472,23 @@ pub(super) const fn dispute_word(state: DisputeState) -> &'static str {
     }
 }
 
+/// The state of a word in the database.
+pub(super) fn dispute_state(word: &str) -> DisputeState {
+    match word {
+        "inquiry" => DisputeState::Inquiry,
+        "won" => DisputeState::Won,
+        "lost" => DisputeState::Lost,
+        _ => DisputeState::Open,
+    }
+}
+
 fn dispute_row(row: &AnyRow) -> Result<DisputeRow, sqlx::Error> {
     let (state, settled): (String, i64) = (row.try_get(3)?, row.try_get(4)?);
     Ok(DisputeRow {
         id: Id(row.try_get(0)?),
         order: Id(row.try_get(1)?),
         amount: row.try_get(2)?,
-        state: match state.as_str() {
-            "inquiry" => DisputeState::Inquiry,
-            "won" => DisputeState::Won,
-            "lost" => DisputeState::Lost,
-            _ => DisputeState::Open,
-        },
+        state: dispute_state(&state),
         is_settled: settled == 1,
         reason: row.try_get(5)?,
         answer_by: row.try_get(6)?,

@@ -33,6 +33,8 @@ pub enum Name {
     TopUp,
     /// Up to when the payment provider was asked for messages that were lost, in unix milliseconds.
     EventsFetched,
+    /// Up to when the provider's movements of our account, and so its fees, were read.
+    MovementsRead,
     /// Whose calendar counts for plans.
     TimeZone,
     /// What the shop gives for bringing others.
@@ -48,6 +50,7 @@ impl Name {
             Name::Allowance => "allowance",
             Name::TopUp => "top-up",
             Name::EventsFetched => "events-fetched",
+            Name::MovementsRead => "movements-read",
             Name::TimeZone => "time-zone",
             Name::Referrals => "referrals",
         }

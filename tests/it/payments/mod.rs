@@ -1,5 +1,6 @@
 //! Money from outside, over HTTP from end to end: a shop, a simulated Stripe, and messages that come late, twice, in any order, or never.
 
+mod compare;
 mod disputes;
 mod doors;
 mod every_order;
