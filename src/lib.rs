@@ -2,6 +2,7 @@
 
 rust_i18n::i18n!("src/i18n/locales", fallback = "en");
 
+pub mod accounting;
 pub mod accounts;
 pub mod admin_log;
 pub mod app;

@@ -2,11 +2,13 @@
 
 use super::App;
 use super::heartbeat;
+use crate::accounting;
 use crate::channels::Prober;
 use crate::db::node::Node;
 use crate::db::revision::{self, Topic};
 use crate::gift_cards;
 use crate::jobs::Jobs;
+use crate::kernel::Days;
 use crate::plans;
 use crate::referrals;
 use std::sync::Arc;
@@ -80,6 +82,11 @@ fn schedule(app: &App, jobs: &Jobs) {
         let app = fetch.clone();
         async move { app.payments.fetch_messages().await.map(drop).map_err(Into::into) }
     });
+    let fees = app.clone();
+    jobs.every("read-fees", Duration::from_secs(1800), move || {
+        let app = fees.clone();
+        async move { app.payments.read_fees().await.map(drop).map_err(Into::into) }
+    });
     let expire = app.clone();
     jobs.every("expire-credit", Duration::from_secs(60), move || {
         let app = expire.clone();
@@ -105,6 +112,14 @@ fn schedule(app: &App, jobs: &Jobs) {
     jobs.every("referrals", Duration::from_secs(60), move || {
         let app = brought.clone();
         async move { referrals::grant_due(&app.db, &app.kit, &app.books).await.map(drop).map_err(Into::into) }
+    });
+    let add_up = app.clone();
+    jobs.every("add-up-days", Duration::from_secs(300), move || {
+        let app = add_up.clone();
+        async move {
+            let days = Days::of(&app.settings.now().time_zone);
+            accounting::run(&app.db, &app.kit, &days).await.map(drop).map_err(Into::into)
+        }
     });
     let sweep = app.clone();
     jobs.every("sweep", Duration::from_secs(3600), move || {

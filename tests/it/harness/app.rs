@@ -12,7 +12,7 @@ use farebox::kernel::secrets::Secret;
 use farebox::kernel::{Clock, Id, NEVER, Random, Usd};
 use farebox::keys::{self, KeyFields, NewKey, UserLimits};
 use farebox::ledger::{self, CreditKind, EVERYTHING, Grant, House};
-use farebox::{plans, usage};
+use farebox::{accounting, plans, usage};
 use std::collections::HashMap;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -234,12 +234,15 @@ impl TestApp {
 
     /// Proves the books.
     pub async fn audit(&self) {
-        let report = ledger::audit(&self.app.db).await.expect("the audit runs");
+        let mut snapshot = self.app.db.snapshot().await.expect("a snapshot");
+        let report = ledger::audit_in(&mut snapshot).await.expect("the audit runs");
         assert!(report.is_clean(), "{:#?}", report.findings);
-        let by_request = usage::audit(&mut self.app.db.snapshot().await.expect("a snapshot")).await.expect("the audit runs");
+        let by_request = usage::audit(&mut snapshot).await.expect("the audit runs");
         assert!(by_request.is_empty(), "{by_request:#?}");
-        let of_plans = plans::audit(&mut self.app.db.snapshot().await.expect("a snapshot")).await.expect("the audit runs");
+        let of_plans = plans::audit(&mut snapshot).await.expect("the audit runs");
         assert_eq!(of_plans, None);
+        let of_figures = accounting::audit(&mut snapshot, &report).await.expect("the audit runs");
+        assert!(of_figures.is_empty(), "{of_figures:#?}");
     }
 
     /// Ends the test: the books must be clean, and the server must go down by itself.
