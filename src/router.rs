@@ -70,10 +70,12 @@ fn shop_window() -> Router<Site> {
 }
 
 fn customer_side() -> Router<Site> {
-    use account::{dashboard, gift_cards, keys, orders, plan, plans, referrals, requests};
+    use account::{dashboard, gift_cards, keys, orders, plan, plans, referrals, requests, wallet};
     Router::new()
         .route("/account", get(dashboard::show))
         .route("/account/redeem", post(dashboard::redeem))
+        .route("/account/wallet", get(wallet::show))
+        .route("/account/wallet/statement.csv", get(wallet::download))
         .route("/account/gift-cards", get(gift_cards::show))
         .route("/account/gift-cards/redeem", post(gift_cards::redeem))
         .route("/account/gift-cards/{order}/send", get(gift_cards::ask_send).post(gift_cards::send))
@@ -102,7 +104,7 @@ fn customer_side() -> Router<Site> {
 }
 
 fn back_office() -> Router<Site> {
-    use admin::{channels, coupons, gift_cards, models, orders, overview, payments, plans, referrals, requests, settings, users};
+    use admin::{accounting, channels, coupons, gift_cards, models, orders, overview, payments, plans, reconciliation, referrals, requests, settings, users};
     Router::new()
         .route("/admin", get(overview::show))
         .route("/admin/channels", get(channels::list))
@@ -141,6 +143,9 @@ fn back_office() -> Router<Site> {
         .route("/admin/orders/{id}/refund", post(orders::refund))
         .route("/admin/orders/{id}/look", post(orders::look))
         .route("/admin/payments", get(payments::show).post(payments::save))
+        .route("/admin/accounting", get(accounting::show))
+        .route("/admin/accounting/figures.csv", get(accounting::download))
+        .route("/admin/reconciliation", get(reconciliation::show).post(reconciliation::fetch))
         .route("/admin/settings", get(settings::show).post(settings::save))
 }
 

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod admin;
 pub mod assets;
+pub mod csv;
 pub mod error;
 pub mod flash;
 pub mod form;
@@ -19,6 +20,7 @@ pub mod prices;
 pub mod public;
 mod site;
 pub mod snippets;
+pub mod statement;
 #[cfg(test)]
 mod tests;
 pub mod ui;

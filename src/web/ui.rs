@@ -164,6 +164,7 @@ const ICONS: &[(&str, &str)] = &[
     ("overview", "M4 4h7v9H4zM13 4h7v5h-7zM13 12h7v8h-7zM4 16h7v4H4z"),
     ("key", "M8 20a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM11 13l9-9M16 8l3 3M13 11l2 2"),
     ("list", "M9 6h11M9 12h11M9 18h11M4 6h1M4 12h1M4 18h1"),
+    ("wallet", "M4 6h14v4M4 6v13h16v-9H4M16 14.500h.1"),
     ("channel", "M4 5h16v5H4zM4 14h16v5H4zM8 7.5h.1M8 16.5h.1"),
     ("price", "M4 4h8l8 8-8 8-8-8zM8.5 8.5h.1"),
     ("gift", "M4 11h16v9H4zM3 7h18v4H3zM12 7v13M12 7C10 3 6 3 7 6c.3.8 2 1 5 1 3 0 4.7-.2 5-1 1-3-3-3-5 1z"),

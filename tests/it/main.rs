@@ -1,5 +1,6 @@
 //! The integration tests: one program, so that it links once.
 
+mod accounting;
 mod accounts;
 mod architecture;
 mod catalog;

@@ -2,7 +2,9 @@
 
 use crate::harness::{TestDb, source, source::SourceFile};
 use farebox::db::{Bulk, Engine, node, revision};
-use farebox::{accounts, admin_log, catalog, channels, coupons, gift_cards, jobs, keys, ledger, mail, payments, plans, referrals, sessions, settings, usage};
+use farebox::{
+    accounting, accounts, admin_log, catalog, channels, coupons, gift_cards, jobs, keys, ledger, mail, payments, plans, referrals, sessions, settings, usage,
+};
 use sqlx::any::{AnyTypeInfo, AnyTypeInfoKind};
 use sqlx::{AssertSqlSafe, Column, Either, Executor, SqlSafeStr, Statement};
 use std::collections::BTreeSet;
@@ -11,6 +13,7 @@ type Statements = &'static [(&'static str, &'static str)];
 
 /// Every file with SQL, its statements, and its statements over many rows.
 const STORES: &[(&str, Statements, &[&Bulk])] = &[
+    ("accounting/store.rs", accounting::store::STATEMENTS, &[]),
     ("accounts/store.rs", accounts::store::STATEMENTS, &[]),
     ("admin_log/store.rs", admin_log::store::STATEMENTS, &[]),
     ("catalog/store.rs", catalog::store::STATEMENTS, &[]),
@@ -22,8 +25,11 @@ const STORES: &[(&str, Statements, &[&Bulk])] = &[
     ("gift_cards/store.rs", gift_cards::store::STATEMENTS, gift_cards::store::BULK),
     ("jobs/store.rs", jobs::store::STATEMENTS, &[]),
     ("keys/store.rs", keys::store::STATEMENTS, &[]),
+    ("ledger/rolls/store.rs", ledger::rolls::store::STATEMENTS, ledger::rolls::store::BULK),
+    ("ledger/statement/store.rs", ledger::statement::store::STATEMENTS, &[]),
     ("ledger/store.rs", ledger::store::STATEMENTS, ledger::store::BULK),
     ("mail/store.rs", mail::store::STATEMENTS, &[]),
+    ("payments/compare/store.rs", payments::compare::store::STATEMENTS, &[]),
     ("payments/subscriptions/store.rs", payments::subscriptions::store::STATEMENTS, &[]),
     ("payments/store.rs", payments::store::STATEMENTS, &[]),
     ("plans/store.rs", plans::store::STATEMENTS, &[]),

@@ -1,4 +1,4 @@
-//! The customer's side: dashboard, keys, requests, gift cards, referrals.
+//! The customer's side: dashboard, wallet, keys, requests, gift cards, referrals.
 
 pub mod dashboard;
 pub mod gift_cards;
@@ -11,3 +11,4 @@ pub mod requests;
 #[cfg(test)]
 pub(super) mod samples;
 pub mod views;
+pub mod wallet;

@@ -7,7 +7,8 @@ use crate::i18n::Lang;
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Money, NEVER, Usd};
 use crate::keys::{KeyFields, KeyOptions, KeyView};
-use crate::ledger::store::CreditRow;
+use crate::ledger::statement::{DayLine, DaySum, Line};
+use crate::ledger::store::{CreditRow, Frozen, TransferRow};
 use crate::ledger::{Balance, Bucket, CreditKind, EVERYTHING};
 use crate::payments::{Method, Order, State as OrderState, What};
 use crate::referrals::{Link, Referral, Rules, State};
@@ -34,6 +35,60 @@ pub fn balance() -> Balance {
     let paid = Bucket { kind: CreditKind::Paid, ..bucket };
     let credit = |bucket| CreditRow { bucket, granted: Usd::dollars(5), reference: "gift_card:ABCD".into(), created_at: 0, frozen: None };
     Balance { available: Usd(3_000), in_plans: Usd::ZERO, held: Usd(2_000), owed: Usd(1), credits: vec![credit(bucket), credit(plan), credit(paid)] }
+}
+
+#[test]
+fn the_wallet_renders_in_both_languages() {
+    let row = |kind: &str, debit, credit, reference: &str| TransferRow {
+        id: Id(1 << 40),
+        debit,
+        credit,
+        amount: Usd::dollars(3),
+        kind: kind.into(),
+        reference: reference.into(),
+        at: 1,
+    };
+    let rows = [row("grant", 1, 2_000, "order:000000000000A"), row("capture", 2_000, 2, "0000000000001"), row("debt", 2_000, 3_000, "a <note>")];
+    let lines: Vec<Line> = rows.into_iter().map(|row| Line { effect: row.effect(), balance: Usd::dollars(-2), row }).collect();
+    let credits = balance().credits;
+    let frozen = CreditRow { frozen: Some(Frozen { from: 0, at: 1 }), ..credits[0].clone() };
+    let later = CreditRow { bucket: Bucket { effective_at: 9, ..credits[0].bucket.clone() }, ..credits[0].clone() };
+    let wallet: Vec<WalletCredit> = credits.into_iter().chain([frozen, later]).map(|row| WalletCredit::of(row, 5)).collect();
+    let sum = DaySum { change: Usd(-7), charged: Usd(-9), added: Usd(5), charges: 2_000, movements: 2_003 };
+    let days = vec![
+        DayLine { day: "2026-03-01".parse().unwrap(), sum, balance: Usd(3) },
+        DayLine { day: "2026-02-28".parse().unwrap(), sum: DaySum::default(), balance: Usd(10) },
+    ];
+    for lang in Lang::ALL {
+        let mut form = Form::empty(lang).fill("from", "<x>");
+        form.refuse("from", "statement.error.day");
+        let full = Wallet {
+            page: sample_page(lang, "/account/wallet"),
+            balance: balance(),
+            total: Usd(4_999),
+            plans: wallet[1..2].to_vec(),
+            wallet: wallet.clone(),
+            holds: vec![(Id(5 << 40), Usd(7))],
+            more_holds: true,
+            days: vec![],
+            lines: lines.clone(),
+            older: Some("/account/wallet?before=1".into()),
+            file: "/account/wallet/statement.csv?from=x".into(),
+            form,
+            zone: "Europe/Berlin".into(),
+        };
+        let html = full.render().unwrap();
+        check_page(&html);
+        for text in ["/account/orders/000000000000A", "?only=0000000000001", "a &#60;note&#62;", "-$3.00", "+$3.00", "-$2.00", "&#60;x&#62;", "Europe/Berlin"] {
+            assert!(html.contains(text), "{text} in {html}");
+        }
+        let daily = Wallet { lines: vec![], days: days.clone(), form: Form::empty(lang), ..full };
+        let html = daily.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("2,000") && html.contains("from=2026-03-01") && html.contains("-$0.000000003") && html.contains(" download"), "{html}");
+        let empty = Wallet { days: vec![], wallet: vec![], plans: vec![], holds: vec![], more_holds: false, older: None, ..daily };
+        check_page(&empty.render().unwrap());
+    }
 }
 
 pub fn requests() -> Vec<RequestView> {
@@ -161,8 +216,9 @@ fn every_page_renders_in_both_languages() {
             ..full
         };
         check_page(&empty.render().unwrap());
-        check_page(&Requests { page: page("/account/requests"), requests: requests(), older: Some(Id(5)) }.render().unwrap());
-        check_page(&Requests { page: page("/account/requests"), requests: vec![], older: None }.render().unwrap());
+        check_page(&Requests { page: page("/account/requests"), requests: requests(), older: Some(Id(5)), only: false }.render().unwrap());
+        check_page(&Requests { page: page("/account/requests"), requests: requests(), older: None, only: true }.render().unwrap());
+        check_page(&Requests { page: page("/account/requests"), requests: vec![], older: None, only: false }.render().unwrap());
         let mut verified = page("/account/keys");
         verified.visitor.as_mut().unwrap().verified = true;
         let made = Keys { page: verified, keys: keys(), form: form.clone(), made: Some(Secret::new("sk-secret".into())), now: 10 }.render().unwrap();

@@ -6,6 +6,8 @@ use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Usd};
 use crate::keys::KeyView;
 use crate::ledger::Balance;
+use crate::ledger::statement::{DayLine, Line};
+use crate::ledger::store::CreditRow;
 use crate::payments::{ChangeOffer, Order, UnpaidBill};
 use crate::plans::{Plan, Stacking, State, SubscriptionView};
 use crate::referrals::{Link, Referral, Rules};
@@ -36,6 +38,57 @@ pub struct Dashboard {
     pub form: Form,
     /// The quick start.
     pub snippets: Vec<Snippet>,
+}
+
+/// A credit as the wallet shows it.
+#[derive(Clone, Debug)]
+pub struct WalletCredit {
+    /// The credit.
+    pub row: CreditRow,
+    /// It can be spent from then on, and not yet.
+    pub begins_at: Option<i64>,
+    /// It is over, and is taken out of the wallet soon.
+    pub is_over: bool,
+}
+
+impl WalletCredit {
+    /// A credit at a moment.
+    pub fn of(row: CreditRow, now: i64) -> Self {
+        let begins_at = Some(row.bucket.effective_at).filter(|at| *at > now && row.frozen.is_none());
+        Self { begins_at, is_over: row.bucket.expires_at <= now && row.frozen.is_none(), row }
+    }
+}
+
+/// `/account/wallet`
+#[derive(Template)]
+#[template(path = "account/wallet.html")]
+pub struct Wallet {
+    /// What every template knows.
+    pub page: Page,
+    /// What the balance consists of.
+    pub balance: Balance,
+    /// What the statement ends with.
+    pub total: Usd,
+    /// The credits that pay for everything, in spend order.
+    pub wallet: Vec<WalletCredit>,
+    /// The allowances of plans.
+    pub plans: Vec<WalletCredit>,
+    /// The oldest requests that run, with what they hold.
+    pub holds: Vec<(Id, Usd)>,
+    /// There are more of them.
+    pub more_holds: bool,
+    /// One page of days.
+    pub days: Vec<DayLine>,
+    /// Or of movements.
+    pub lines: Vec<Line>,
+    /// The next page.
+    pub older: Option<String>,
+    /// The same as a file.
+    pub file: String,
+    /// Which part.
+    pub form: Form,
+    /// Whose days they are.
+    pub zone: String,
 }
 
 /// `/account/gift-cards`
@@ -103,6 +156,8 @@ pub struct Requests {
     pub requests: Vec<RequestView>,
     /// Where the next page begins.
     pub older: Option<Id>,
+    /// It is a single one that was asked for.
+    pub only: bool,
 }
 
 /// A plan as one customer is offered it.

@@ -1,13 +1,16 @@
 //! The back office: what is sold, through which channels, to whom.
 
+pub mod accounting;
 pub mod channels;
 pub mod coupons;
 pub mod gift_cards;
 pub mod models;
+pub mod money_views;
 pub mod orders;
 pub mod overview;
 pub mod payments;
 pub mod plans;
+pub mod reconciliation;
 pub mod referrals;
 pub mod requests;
 #[cfg(test)]

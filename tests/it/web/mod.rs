@@ -9,6 +9,7 @@ mod money;
 mod pages;
 mod plans;
 mod requests;
+mod wallet;
 
 use crate::harness::TestApp;
 use farebox::accounts::{Email, Password, User};
