@@ -47,7 +47,8 @@ crate::statements! {
     SUMS = concat!("SELECT CAST(COALESCE(SUM(", effect!(), "), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN ", is_charge!(), " THEN ", effect!(), " ELSE 0 END), 0) AS BIGINT), \
         CAST(COALESCE(SUM(CASE WHEN ", is_charge!(), " OR debit >= 1000 THEN 0 ELSE amount END), 0) AS BIGINT), \
         CAST(COALESCE(SUM(CASE WHEN ", is_charge!(), " THEN 1 ELSE 0 END), 0) AS BIGINT), COUNT(*) FROM transfer WHERE ", theirs!(), " AND id >= $2 AND id < $3");
-    HOLDS = "SELECT id, amount FROM hold WHERE user_id = $1 AND state = 'open' ORDER BY id LIMIT $2";
+    /// By the index of open holds: the plus keeps the order from having all holds read by their ids.
+    HOLDS = "SELECT id, amount FROM hold WHERE user_id = $1 AND state = 'open' ORDER BY +id LIMIT $2";
 }
 
 /// What a customer has, held or not, less what they owe.
