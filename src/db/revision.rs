@@ -24,10 +24,12 @@ pub enum Topic {
     Settings,
     /// What customers have bought of plans.
     Plans,
+    /// At which balances somebody wants to be woken.
+    Balances,
 }
 
 impl Topic {
-    const ALL: [Topic; 5] = [Topic::Keys, Topic::Catalog, Topic::Channels, Topic::Settings, Topic::Plans];
+    const ALL: [Topic; 6] = [Topic::Keys, Topic::Catalog, Topic::Channels, Topic::Settings, Topic::Plans, Topic::Balances];
 
     fn name(self) -> &'static str {
         match self {
@@ -36,6 +38,7 @@ impl Topic {
             Topic::Channels => "channels",
             Topic::Settings => "settings",
             Topic::Plans => "plans",
+            Topic::Balances => "balances",
         }
     }
 }

@@ -57,6 +57,11 @@ impl Wallet {
     fn held(&self) -> Usd {
         self.buckets.iter().map(|b| b.held).sum()
     }
+
+    /// What a [`Watch`](super::Watch) compares.
+    pub(super) fn balance(&self) -> Usd {
+        spend::balance(&self.buckets, self.row.owed, self.at)
+    }
 }
 
 /// Whether a credit that was touched has nothing left now.

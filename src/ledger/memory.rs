@@ -3,6 +3,7 @@
 //! It holds only as long as nobody else has written: [`Db::write_since`](crate::db::Db::write_since) writes nothing otherwise, and then the writer forgets
 //! everything and reads. See docs/decisions/0016.
 
+use super::Watch;
 use super::batch::{Meter, Wallet};
 use super::spend::Bucket;
 use super::store::{MeterRow, WalletRow};
@@ -28,9 +29,15 @@ pub(super) struct Memory {
     turn: Option<Turn>,
     wallets: HashMap<Id, Known>,
     meters: HashMap<Id, MeterRow>,
+    watch: Watch,
 }
 
 impl Memory {
+    /// Nothing yet. What is written is shown to `watch`.
+    pub(super) fn new(watch: Watch) -> Self {
+        Self { watch, ..Self::default() }
+    }
+
     /// Since when all that is remembered holds.
     pub(super) fn turn(&self) -> Option<Turn> {
         self.turn
@@ -53,6 +60,7 @@ impl Memory {
 
     /// Remembers what a batch has written, and had read. `None` where others may write at any time.
     pub(super) fn keep(&mut self, turn: Option<Turn>, wallets: BTreeMap<Id, Wallet>, meters: BTreeMap<Id, Meter>) {
+        self.watch.look_at(&wallets);
         let Some(turn) = turn else { return self.forget() };
         let goes_on = self.turn.is_some_and(|before| turn.follows(&before));
         let fits = self.wallets.len() + wallets.len() <= MOST && self.meters.len() + meters.len() <= MOST;

@@ -1,8 +1,8 @@
 //! The relay's way into the ledger, and how a caller waits for the writer.
 
-use super::LedgerError;
 use super::request::{Charge, End, Hold, HoldRequest, Journal, Op, Outcome, Settlement};
 use super::writer::{NodeRun, Writer};
+use super::{LedgerError, Watch};
 use crate::db::Db;
 use crate::failpoint;
 use crate::kernel::{Id, Kit, Usd, money};
@@ -56,11 +56,12 @@ pub struct Meter<J: Journal> {
     queue: mpsc::Sender<Job<J::Entry>>,
     closing: CancellationToken,
     remembered: Arc<AtomicU64>,
+    watch: Watch,
 }
 
 impl<J: Journal> Clone for Meter<J> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), closing: self.closing.clone(), remembered: Arc::clone(&self.remembered) }
+        Self { queue: self.queue.clone(), closing: self.closing.clone(), remembered: Arc::clone(&self.remembered), watch: self.watch.clone() }
     }
 }
 
@@ -69,10 +70,16 @@ impl<J: Journal> Meter<J> {
     pub fn start(db: Db, kit: Kit, node: NodeRun, journal: J) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
-        let writer = Writer::new(db, kit, node, journal);
+        let watch = Watch::default();
+        let writer = Writer::new(db, kit, node, journal, watch.clone());
         let remembered = writer.remembered();
         let writer = tokio::spawn(writer.run(jobs, closing.clone()));
-        (Self { queue, closing, remembered }, writer)
+        (Self { queue, closing, remembered, watch }, writer)
+    }
+
+    /// Sees every balance that the writer changes.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// How many groups were committed without reading anything, because the writer remembered it: most, on SQLite.

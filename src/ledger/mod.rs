@@ -26,6 +26,7 @@ pub mod rolls;
 mod spend;
 pub mod statement;
 pub mod store;
+pub mod watch;
 mod writer;
 
 pub use accounts::{Account, House, Transfer, TransferKind};
@@ -36,6 +37,7 @@ pub use meter::Meter;
 pub use recovery::{Recovery, recover_dead, recover_node};
 pub use request::{Charge, Hold, HoldRequest, Journal, LostRequest};
 pub use spend::{Bucket, CreditKind, EVERYTHING, Leg, Pays, order, split};
+pub use watch::Watch;
 pub use writer::NodeRun;
 
 use crate::kernel::{Id, Usd};

@@ -1,10 +1,10 @@
 //! What happens to the holds of a node that died: each is settled at what the request had certainly cost (its input, then
 //! the last checkpoint) and marked recovered. If the node was only slow, its own late settlement posts the difference.
 
-use super::LedgerError;
 use super::request::{Journal, LostRequest};
 use super::store::{self, HoldRow};
 use super::writer::{NodeRun, Writer};
+use super::{LedgerError, Watch};
 use crate::db::Db;
 use crate::kernel::{Id, Kit, Usd};
 
@@ -29,7 +29,7 @@ pub(super) fn lost_request(row: &HoldRow, now: i64) -> LostRequest {
 /// # Errors
 /// The database's; what was recovered before stays so.
 pub async fn recover_node<J: Journal>(db: &Db, kit: &Kit, journal: J, dead: NodeRun) -> Result<Recovery, LedgerError> {
-    let mut writer = Writer::new(db.clone(), kit.clone(), dead, journal);
+    let mut writer = Writer::new(db.clone(), kit.clone(), dead, journal, Watch::default());
     let mut sum = Recovery::default();
     let mut after = Id(0);
     loop {

@@ -119,6 +119,12 @@ pub fn split(buckets: &[Bucket], want: Usd, now_ms: i64, pays: &Pays) -> Vec<Leg
     legs
 }
 
+/// What is left of what pays for everything, with what is held of it, less what is owed.
+pub fn balance<'b>(buckets: impl IntoIterator<Item = &'b Bucket>, owed: Usd, now_ms: i64) -> Usd {
+    let counts = |bucket: &&Bucket| bucket.scope == EVERYTHING && bucket.effective_at <= now_ms && now_ms < bucket.expires_at;
+    buckets.into_iter().filter(counts).map(|bucket| bucket.posted).sum::<Usd>() - owed
+}
+
 /// What the legs sum to.
 pub fn total(legs: &[Leg]) -> Usd {
     legs.iter().map(|leg| leg.amount).sum()

@@ -2,13 +2,13 @@
 //!
 //! While one group commits, the next gathers in the queue: under load a commit serves many requests, on an idle shop one.
 
-use super::LedgerError;
 use super::batch::{Batch, Refused};
 use super::memory::Memory;
 use super::meter::Job;
 use super::recovery::{Recovery, lost_request};
 use super::request::{End, Hold, Journal, Op, Outcome, Settled, Settlement};
 use super::store::HoldRow;
+use super::{LedgerError, Watch};
 use crate::db::Db;
 use crate::kernel::{Id, Kit, Usd};
 use std::sync::Arc;
@@ -48,8 +48,8 @@ pub(super) struct Writer<J: Journal> {
 }
 
 impl<J: Journal> Writer<J> {
-    pub(super) fn new(db: Db, kit: Kit, node: NodeRun, journal: J) -> Self {
-        Self { db, kit, node, journal, voids: Vec::new(), memory: Memory::default(), remembered: Arc::default() }
+    pub(super) fn new(db: Db, kit: Kit, node: NodeRun, journal: J, watch: Watch) -> Self {
+        Self { db, kit, node, journal, voids: Vec::new(), memory: Memory::new(watch), remembered: Arc::default() }
     }
 
     /// Counts the groups that are written without reading anything.

@@ -9,7 +9,7 @@ mod undo;
 use super::LedgerError;
 use super::accounts::{Account, House, Transfer, TransferKind};
 use super::budget::{Budgets, Numbers, Spending, Whose};
-use super::spend::{Bucket, CreditKind, EVERYTHING};
+use super::spend::{self, Bucket, CreditKind, EVERYTHING};
 use super::store::{self, CreditRow, TransferRow, WalletRow};
 use crate::db::{Conn, Db, Tx};
 use crate::kernel::{Id, Kit, Usd};
@@ -211,6 +211,16 @@ impl Books {
         let (available, in_plans) = (sum(false), sum(true));
         let held = credits.iter().map(|c| c.bucket.held).sum();
         Ok(Balance { available, in_plans, held, owed, credits })
+    }
+
+    /// What is left of what pays for everything, with what requests hold of it, less what is owed: what a [`Watch`](crate::ledger::Watch) compares.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remaining(&self, conn: &mut Conn, user: Id) -> Result<Usd, LedgerError> {
+        let owed = store::read_owed(conn, user).await?.unwrap_or_default();
+        let credits = store::credits_of(conn, user).await?;
+        Ok(spend::balance(credits.iter().map(|credit| &credit.bucket), owed, self.kit.clock.now_ms()))
     }
 
     /// What a new request with this key, for which no plan pays, could take now: as far as the balance and all these budgets go, those of the periods that run among them.
