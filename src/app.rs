@@ -17,7 +17,7 @@ use crate::config::{AppSecretError, Config, PublicUrl};
 use crate::db::{ConnectError, Db, migrate, node};
 use crate::kernel::secrets::AppSecret;
 use crate::kernel::{Clock, IdGen, Kit, Random};
-use crate::ledger::{Books, LedgerError, Meter, NodeRun};
+use crate::ledger::{Books, LedgerError, Meter, NodeRun, Watch};
 use crate::limits::Limits;
 use crate::mail::{Outbox, Transport, TransportError};
 use crate::payments::provider::Provider;
@@ -63,6 +63,8 @@ pub struct Inner {
     pub channels: Arc<channels::Snapshot>,
     /// What runs of plans, in memory.
     pub plans: Arc<plans::Snapshot>,
+    /// Which balances somebody waits for.
+    pub watch: Watch,
     /// What the admin set.
     pub settings: settings::Snapshot,
     /// Limits on attempts, and on what keys and users may ask for.
@@ -241,6 +243,7 @@ pub async fn start(config: Config, public_url: PublicUrl, environment: Environme
         catalog,
         channels,
         plans,
+        watch: meter.watch().clone(),
         settings,
         limits,
     }));

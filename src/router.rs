@@ -70,7 +70,7 @@ fn shop_window() -> Router<Site> {
 }
 
 fn customer_side() -> Router<Site> {
-    use account::{dashboard, gift_cards, keys, orders, plan, plans, referrals, requests, wallet};
+    use account::{dashboard, gift_cards, keys, orders, payment, plan, plans, referrals, requests, wallet};
     Router::new()
         .route("/account", get(dashboard::show))
         .route("/account/redeem", post(dashboard::redeem))
@@ -86,6 +86,12 @@ fn customer_side() -> Router<Site> {
         .route("/account/orders/{id}", get(orders::show))
         .route("/account/orders/{id}/pay", get(orders::pay))
         .route("/account/orders/{id}/cancel", post(orders::cancel))
+        .route("/account/orders/{id}/confirm", get(payment::ask_confirm).post(payment::confirm))
+        .route("/account/payment", get(payment::show))
+        .route("/account/payment/automatic", post(payment::save))
+        .route("/account/payment/automatic/off", post(payment::off))
+        .route("/account/payment/forget", get(payment::ask_forget).post(payment::forget))
+        .route("/account/payment/portal", post(payment::portal))
         .route("/account/plans", get(plans::list))
         .route("/account/plans/{id}", get(plans::show))
         .route("/account/plan", get(plan::list))

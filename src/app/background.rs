@@ -11,6 +11,7 @@ use crate::jobs::Jobs;
 use crate::kernel::Days;
 use crate::plans;
 use crate::referrals;
+use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,9 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 
 /// How often what is committed is copied from the embedded database's log into its file.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+
+/// How many customers whose balance has fallen are attended to at the same time: each may have to wait for the payment provider.
+const WATCHED_AT_ONCE: usize = 8;
 
 /// How often is looked for channels that may be tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -45,6 +49,7 @@ pub(super) fn start(app: &App, node: Node, node_timeout: Duration, stop: &Cancel
     tasks.spawn(heartbeat::run(app.clone(), node, node_timeout, stop.clone()));
     tasks.spawn(follow(app.clone(), stop.clone()));
     tasks.spawn(checkpoint(app.clone(), stop.clone()));
+    tasks.spawn(watch_balances(app.clone(), stop.clone()));
     tasks.spawn(probe(Prober::new(Arc::clone(&app.channels)), stop.clone()));
     let jobs = Jobs::new(app.db.clone(), app.kit.clone(), stop.clone());
     schedule(app, &jobs);
@@ -76,6 +81,16 @@ fn schedule(app: &App, jobs: &Jobs) {
             app.payments.look_at_due().await?;
             app.payments.look_at_renewals().await.map(drop).map_err(Into::into)
         }
+    });
+    let automatic = app.clone();
+    jobs.every("automatic-top-ups", Duration::from_secs(2), move || {
+        let app = automatic.clone();
+        async move { app.payments.automatic_due().await.map(drop).map_err(Into::into) }
+    });
+    let balances = app.clone();
+    jobs.every("balances", Duration::from_secs(10), move || {
+        let app = balances.clone();
+        async move { app.watch.sweep(&app.db, &app.kit.clock).await.map(drop).map_err(Into::into) }
     });
     let fetch = app.clone();
     jobs.every("fetch-payment-messages", Duration::from_secs(1800), move || {
@@ -131,6 +146,23 @@ fn schedule(app: &App, jobs: &Jobs) {
             Ok(())
         }
     });
+}
+
+/// Wakes whoever waits for a balance that has fallen or risen.
+async fn watch_balances(app: App, stop: CancellationToken) {
+    loop {
+        let users = tokio::select! {
+            () = stop.cancelled() => return,
+            users = app.watch.tripped() => users,
+        };
+        let app = &app;
+        let attend = |user| async move {
+            if let Err(error) = app.payments.top_up_if_low(user).await {
+                tracing::warn!(%error, %user, "credit could not be bought by itself yet");
+            }
+        };
+        futures_util::stream::iter(users).for_each_concurrent(WATCHED_AT_ONCE, attend).await;
+    }
 }
 
 /// Tries out what this node has taken out of use.
@@ -198,6 +230,9 @@ pub(super) async fn refresh(app: &App) -> Result<(), NotFollowed> {
     }
     if revisions.of(Topic::Plans) != app.plans.revision() {
         note("plans", app.plans.refresh(&app.db).await);
+    }
+    if revisions.of(Topic::Balances) != app.watch.revision() {
+        note("balances", app.watch.refresh(&app.db).await);
     }
     if revisions.of(Topic::Settings) != app.settings.revision() {
         note("settings", app.settings.refresh(&app.db).await);

@@ -1,5 +1,6 @@
 //! Payments that a customer's bank wants back. While it decides, the credit that was bought is frozen; what it decides is final.
 
+use super::automatic::Reason;
 use super::inbox::Handled;
 use super::provider::{Dispute, DisputeState};
 use super::refunds::Part;
@@ -54,6 +55,7 @@ impl Payments {
                 self.freeze_credits(tx, &order).await?;
                 referrals::order_undone(tx, &self.kit, order.id).await?;
                 store::set_state(tx, order.id, State::Disputed).await?;
+                self.stop(tx, order.user, Some(Reason::MoneyBack)).await?;
             }
             DisputeState::Won => self.end_dispute(tx, &order).await?,
         }

@@ -49,6 +49,14 @@ impl Payments {
         if order.state.was_paid() {
             return Ok(Handled::Done(Some(order.id)));
         }
+        match self.take_payment(tx, &order, payment).await? {
+            Ok(()) => Ok(Handled::Done(Some(order.id))),
+            Err(why) => self.refuse(tx, &order, &why).await,
+        }
+    }
+
+    /// Holds a payment against its order, which must be locked, and delivers it; or says what is wrong.
+    pub(super) async fn take_payment(&self, tx: &mut Tx, order: &Order, payment: &Payment) -> Result<Result<(), String>, PaymentError> {
         let customer = store::customer(tx, order.user, order.method.word()).await?;
         let wrong = match () {
             () if order.begins_subscription() => Some("it is paid by its checkout".to_owned()),
@@ -59,11 +67,11 @@ impl Payments {
             () => None,
         };
         if let Some(why) = wrong {
-            return self.refuse(tx, &order, &why).await;
+            return Ok(Err(why));
         }
         store::set_payment(tx, order.id, Some(&payment.id), None).await?;
-        self.deliver(tx, &order).await?;
-        Ok(Handled::Done(Some(order.id)))
+        self.deliver(tx, order).await?;
+        Ok(Ok(()))
     }
 
     /// Somebody who pays on a page can try another card there: only a payment without a page has failed for good.
@@ -71,6 +79,10 @@ impl Payments {
         let Some(order) = self.locked(tx, payment.order).await? else { return Ok(Handled::Ignored) };
         if order.checkout.is_none() && payment.status == PaymentState::Canceled {
             self.end(tx, &order, State::Failed).await?;
+        } else if order.is_automatic() && order.state == State::Pending {
+            // The message may be an old one: what follows is decided by how the payment stands when the shop looks.
+            store::set_payment(tx, order.id, Some(&payment.id), None).await?;
+            store::look_later(tx, order.id, self.now()).await?;
         }
         Ok(Handled::Done(Some(order.id)))
     }

@@ -13,6 +13,7 @@
 //!
 //! Callers: `web` (the pages that sell, and the door at which messages arrive), `app` (start-up and periodic work). No room below calls it.
 
+pub mod automatic;
 mod card_back;
 pub mod compare;
 mod disputes;

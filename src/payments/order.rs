@@ -1,5 +1,6 @@
 //! What an order is: what is bought, by whom, for how much, and how it stands.
 
+use super::automatic::{AUTOMATIC, KEEP_CARD};
 use crate::gift_cards::sale::Gift;
 use crate::kernel::{Currency, Id, Money, Rate, Usd};
 
@@ -115,6 +116,8 @@ impl State {
 pub enum Wish {
     /// So much credit.
     TopUp(Usd),
+    /// So much credit, and the card is to be kept, so that it can be charged when its owner is away.
+    TopUpAndKeepCard(Usd),
     /// A plan, for one term.
     Plan(Id),
     /// A plan that is renewed until somebody cancels it.
@@ -220,6 +223,16 @@ impl Order {
     /// Whether it is the first order of a subscription, and not one of its renewals.
     pub fn begins_subscription(&self) -> bool {
         matches!(self.what, What::Plan(_)) && self.details == SUBSCRIPTION
+    }
+
+    /// Whether it was made by itself.
+    pub fn is_automatic(&self) -> bool {
+        self.what == What::TopUp && self.details == AUTOMATIC
+    }
+
+    /// Whether its buyer wants the card to be kept.
+    pub fn keeps_card(&self) -> bool {
+        self.what == What::TopUp && self.details == KEEP_CARD
     }
 
     /// What can still go back.

@@ -1,5 +1,6 @@
 //! How an order is made, paid, and ended.
 
+use super::automatic::KEEP_CARD;
 use super::order::{NewRow, SUBSCRIPTION};
 use super::provider::{Checkout, CheckoutStatus, Invoice, Mismatch, Mode, NewCheckout, NewCustomer, PaymentStatus};
 use super::store::{DisputeRow, EventView, RefundRow};
@@ -97,6 +98,7 @@ impl Payments {
         };
         match &new.wish {
             Wish::TopUp(worth) => for_credit(What::TopUp, *worth, String::new(), terms.bonus(*worth)),
+            Wish::TopUpAndKeepCard(worth) => for_credit(What::TopUp, *worth, KEEP_CARD.to_owned(), terms.bonus(*worth)),
             Wish::GiftCard(worth, gift) => for_credit(What::GiftCard, *worth, gift.write(), Usd::ZERO),
             Wish::Plan(plan) => self.offer_plan(tx, new, order, *plan, BuyWay::Once).await,
             Wish::Subscription(plan) => {
@@ -162,7 +164,7 @@ impl Payments {
     /// The provider's, and [`PaymentError::NoProvider`]; the order waits, and can be tried again.
     pub async fn pay_page(&self, order: &Order) -> Result<Option<String>, PaymentError> {
         let provider = self.provider()?;
-        if order.state != State::Pending || order.method.word() != provider.name() || order.expires_at <= self.now() {
+        if order.state != State::Pending || order.method.word() != provider.name() || order.expires_at <= self.now() || order.is_automatic() {
             return Ok(None);
         }
         if order.checkout_url.is_some() {
@@ -265,6 +267,9 @@ impl Payments {
         if matches!(order.method, Method::Provider(_)) {
             referrals::order_paid(tx, &self.kit, order.user, order.id, order.credit).await?;
         }
+        if order.is_automatic() {
+            self.automatic_paid(tx, order).await?;
+        }
         tracing::info!(order = %order.id, user = %order.user, price = %order.price.display(), "an order was paid");
         Ok(())
     }
@@ -348,6 +353,9 @@ impl Payments {
         if was_pending {
             plans::release(tx, &self.kit, order.id).await?;
             coupons::release(tx, order.id).await?;
+            if order.is_automatic() {
+                self.automatic_ended(tx, order).await?;
+            }
         }
         Ok(was_pending)
     }
@@ -360,6 +368,9 @@ impl Payments {
         let order = self.find(id).await?;
         if order.state != State::Pending {
             return Ok(order.state);
+        }
+        if order.is_automatic() {
+            return self.give_up(id).await;
         }
         match &order.checkout {
             Some(checkout) => {
@@ -383,6 +394,9 @@ impl Payments {
         let order = self.find(id).await?;
         if order.state != State::Pending {
             return Ok(order.state);
+        }
+        if order.is_automatic() {
+            return self.attend(id).await;
         }
         let is_over = over || order.expires_at + GRACE_MS <= self.now();
         let Some(checkout) = &order.checkout else {

@@ -45,7 +45,8 @@ impl Payments {
         let order = self.find(id).await?;
         let pause = ((self.now() - order.created_at) / 8).clamp(*LOOK_AGAIN_MS.start(), *LOOK_AGAIN_MS.end());
         let mut tx = self.db.write().await?;
-        store::look_later(&mut tx, id, self.now() + pause).await?;
+        let ends = Some(order.expires_at).filter(|ends| *ends > self.now()).unwrap_or(i64::MAX);
+        store::look_later(&mut tx, id, (self.now() + pause).min(ends)).await?;
         Ok(tx.commit().await?)
     }
 

@@ -1,6 +1,7 @@
 //! Money that goes back. First the credit that it had bought is frozen, so that nothing new is spent of it; when the requests that run have ended it is taken
 //! out of the books; then the provider is told. Each step is a transaction and is taken up again where a process died.
 
+use super::automatic::Reason;
 use super::inbox::Handled;
 use super::provider::{self, ProviderError, RefundState, Refunded};
 use super::store::{NewRefundRow, RefundRow};
@@ -89,7 +90,11 @@ impl Payments {
         store::insert_refund(tx, row, self.now()).await?;
         store::set_refunded(tx, order.id, order.refunded.minor + row.amount).await?;
         referrals::order_undone(tx, &self.kit, order.id).await?;
-        self.freeze_credits(tx, order).await
+        self.freeze_credits(tx, order).await?;
+        if order.what == What::TopUp {
+            self.stop(tx, order.user, Some(Reason::MoneyBack)).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn freeze_credits(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {

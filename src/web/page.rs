@@ -12,7 +12,7 @@ use crate::kernel::{NEVER, Usd};
 use crate::keys::Allowance;
 use crate::ledger::CreditKind;
 use crate::ledger::store::TransferRow;
-use crate::payments::provider::DisputeState;
+use crate::payments::provider::{DisputeState, SavedCard};
 use crate::payments::store::RefundRow;
 use crate::payments::{State as OrderState, What};
 use askama::Template;
@@ -304,6 +304,12 @@ impl Page {
             OrderState::Disputed => ("bad", "order.disputed"),
         };
         (tone, self.t(key))
+    }
+
+    /// A saved card, for people: its brand and its last digits.
+    pub fn card_name(&self, card: &SavedCard) -> String {
+        let brand: String = card.brand.chars().take(1).flat_map(char::to_uppercase).chain(card.brand.chars().skip(1)).collect();
+        if card.last4.is_empty() { brand } else { format!("{brand} •••• {}", card.last4) }
     }
 
     /// The states of orders, for a filter.

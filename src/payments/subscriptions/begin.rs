@@ -33,7 +33,7 @@ impl Payments {
     /// What is sold on an order's page, and at which price: a subscription's each period, whatever is due today.
     pub(in crate::payments) async fn sale(&self, order: &Order) -> Result<(Sale, Money), PaymentError> {
         if !order.begins_subscription() {
-            return Ok((Sale::Once { save_card: false }, order.price));
+            return Ok((Sale::Once { save_card: order.keeps_card() }, order.price));
         }
         let reserved = plans::reserved(&mut *self.db.read().await?, order.id).await?.ok_or(PaymentError::NoOrder(order.id))?;
         let plan = match order.what {

@@ -4,6 +4,7 @@ pub mod dashboard;
 pub mod gift_cards;
 pub mod keys;
 pub mod orders;
+pub mod payment;
 pub mod plan;
 pub mod plans;
 pub mod referrals;

@@ -49,6 +49,7 @@ pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form
             Ok(if form.text("way") == "subscription" { Wish::Subscription(plan) } else { Wish::Plan(plan) })
         }
         "gift_card" => gift(&site, &form),
+        _ if form.ticked("keep_card") => credit(&site, &form).map(Wish::TopUpAndKeepCard),
         _ => credit(&site, &form).map(Wish::TopUp),
     };
     let made = match wish {
@@ -57,10 +58,10 @@ pub async fn create(State(site): State<Site>, customer: Customer, mut form: Form
         Ok(wish) => {
             let title = match &wish {
                 Wish::GiftCard(amount, _) => page.with2("order.gift_card_title", "amount", amount.display(), "site", &page.site),
-                Wish::TopUp(amount) => page.with2("top_up.order_title", "amount", amount.display(), "site", &page.site),
+                Wish::TopUp(amount) | Wish::TopUpAndKeepCard(amount) => page.with2("top_up.order_title", "amount", amount.display(), "site", &page.site),
                 Wish::Plan(_) | Wish::Subscription(_) => String::new(),
             };
-            let by_balance = form.text("by") == "balance" && !matches!(wish, Wish::TopUp(_) | Wish::Subscription(_));
+            let by_balance = form.text("by") == "balance" && matches!(wish, Wish::Plan(_) | Wish::GiftCard(..));
             let method = if by_balance { Ok(Method::Balance) } else { site.payments.by_card() };
             match method {
                 Err(_) => Err(vec![FieldError::new("", "top_up.error.no_cards")]),
@@ -174,9 +175,10 @@ pub async fn show(State(site): State<Site>, customer: Customer, Path(id): Path<I
         order = own(&site, &customer, id).await?;
     }
     let is_pending = order.state == OrderState::Pending;
-    let can_pay = is_pending && order.expires_at > site.now();
+    let confirm = site.payments.waits_for_confirmation(&order).await?;
+    let can_pay = is_pending && order.expires_at > site.now() && !order.is_automatic();
     let leads_on = way.go.is_some() && can_pay;
-    Ok(render(&OrderPage { page: customer.page, order, can_pay, leads_on, waits: waits && is_pending }))
+    Ok(render(&OrderPage { page: customer.page, order, can_pay, leads_on, waits: waits && is_pending && !confirm, confirm }))
 }
 
 /// `GET /account/orders/{id}/pay`: to the page where it is paid.
@@ -212,7 +214,7 @@ pub async fn cancel(State(site): State<Site>, customer: Customer, Path(id): Path
 }
 
 /// An order of this customer. Of somebody else's there is no word, not even that it exists.
-async fn own(site: &Site, customer: &Customer, id: Id) -> Result<Order, Problem> {
+pub(super) async fn own(site: &Site, customer: &Customer, id: Id) -> Result<Order, Problem> {
     match site.payments.find(id).await {
         Ok(order) if order.user == customer.user.id => Ok(order),
         Ok(_) | Err(PaymentError::NoOrder(_)) => Err(Problem::NotFound),

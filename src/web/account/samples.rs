@@ -10,6 +10,8 @@ use crate::keys::{KeyFields, KeyOptions, KeyView};
 use crate::ledger::statement::{DayLine, DaySum, Line};
 use crate::ledger::store::{CreditRow, Frozen, TransferRow};
 use crate::ledger::{Balance, Bucket, CreditKind, EVERYTHING};
+use crate::payments::automatic::{Automatic, Reason, Terms};
+use crate::payments::provider::SavedCard;
 use crate::payments::{Method, Order, State as OrderState, What};
 use crate::referrals::{Link, Referral, Rules, State};
 use crate::settings::{Tier, TopUpTerms};
@@ -162,8 +164,49 @@ fn buying_renders_in_both_languages() {
         for (order, (can_pay, leads_on, waits)) in
             orders.iter().zip([(true, false, false), (true, true, false), (true, false, true), (false, false, false)].into_iter().cycle())
         {
-            check_page(&OrderPage { page: page("/account/orders/1"), order: order.clone(), can_pay, leads_on, waits }.render().unwrap());
+            let confirm = !can_pay;
+            check_page(&OrderPage { page: page("/account/orders/1"), order: order.clone(), can_pay, leads_on, waits, confirm }.render().unwrap());
         }
+    }
+}
+
+#[test]
+fn a_saved_card_and_what_it_is_charged_for_render_in_both_languages() {
+    let card = SavedCard { id: "pm_1".into(), brand: "visa".into(), last4: "4242".into(), expires: Some((3, 2030)) };
+    let terms = Terms { below: Usd::dollars(5), amount: Usd::dollars(20), monthly: Usd::dollars(100) };
+    let price = Money::new(14_400, "CNY".parse().unwrap());
+    let known = Automatic { user: Id(2), is_on: true, terms, price, agreed_at: 1, failures: 0, reason: None, paused_until: 0 };
+    let foreign = TopUpTerms { currency: "CNY".parse().unwrap(), rate: "7.2".parse().unwrap(), ..TopUpTerms::default() };
+    for lang in Lang::ALL {
+        let page = |path| sample_page(lang, path);
+        let form = Form::empty(lang).fill("below", "5").fill("amount", "20");
+        let show = |card: SavedWith, automatic: Option<Automatic>, form: Form| {
+            let (page, terms, under_way) = (page("/account/payment"), foreign.clone(), automatic.as_ref().map(|_| Id(7)));
+            let html = Payment { page, card, automatic, bought: Usd::dollars(40), under_way, terms, form, now: 10 }.render().unwrap();
+            check_page(&html);
+            html
+        };
+        let html = show(SavedWith::Card(card.clone()), Some(known.clone()), form.clone());
+        assert!(
+            html.contains("4242") && html.contains("03/2030") && html.contains("CNY 144.00") && html.contains("action=\"/account/payment/automatic/off\""),
+            "{html}"
+        );
+        for reason in Reason::ALL {
+            let off = Automatic { is_on: false, reason: Some(reason), ..known.clone() };
+            let paused = Automatic { reason: Some(reason), paused_until: 11, ..known.clone() };
+            assert!(!show(SavedWith::Card(card.clone()), Some(off), form.clone()).contains("automatic/off"));
+            show(SavedWith::Unknown, Some(paused), form.clone());
+        }
+        let mut bad = form.clone();
+        bad.refuse("agree", "autopay.error.agree");
+        bad.refuse("amount", "autopay.error.amount_under_below");
+        show(SavedWith::Card(SavedCard { brand: "link<".into(), last4: String::new(), expires: None, ..card.clone() }), None, bad);
+        let limited = Automatic { paused_until: 11, ..known.clone() };
+        assert!(!show(SavedWith::Nothing, Some(limited), form.clone()).contains("name=\"agree\""), "nothing can be agreed to without a card");
+        show(SavedWith::NoProvider, None, form);
+        let order = Order { details: "automatic".into(), ..order(OrderState::Pending) };
+        assert!(order.is_automatic() && !order.keeps_card());
+        check_page(&ConfirmPayment { page: page("/account/orders/1/confirm"), order }.render().unwrap());
     }
 }
 

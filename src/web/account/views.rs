@@ -9,6 +9,8 @@ use crate::ledger::Balance;
 use crate::ledger::statement::{DayLine, Line};
 use crate::ledger::store::CreditRow;
 use crate::payments::{ChangeOffer, Order, UnpaidBill};
+use crate::payments::automatic::Automatic;
+use crate::payments::provider::SavedCard;
 use crate::plans::{Plan, Stacking, State, SubscriptionView};
 use crate::referrals::{Link, Referral, Rules};
 use crate::settings::TopUpTerms;
@@ -342,6 +344,77 @@ pub struct OrderPage {
     pub leads_on: bool,
     /// It was paid a moment ago, and nothing was heard of it yet.
     pub waits: bool,
+    /// The bank wants the customer to confirm it.
+    pub confirm: bool,
+}
+
+/// Which card is saved.
+#[derive(Clone, Debug)]
+pub enum SavedWith {
+    /// This one.
+    Card(SavedCard),
+    /// None.
+    Nothing,
+    /// The provider does not say.
+    Unknown,
+    /// The shop takes no cards.
+    NoProvider,
+}
+
+impl SavedWith {
+    /// Whether the shop takes cards.
+    pub fn is_with_provider(&self) -> bool {
+        !matches!(self, SavedWith::NoProvider)
+    }
+
+    /// Whether there is one.
+    pub fn is_saved(&self) -> bool {
+        matches!(self, SavedWith::Card(_))
+    }
+}
+
+/// `/account/payment`
+#[derive(Template)]
+#[template(path = "account/payment.html")]
+pub struct Payment {
+    /// What every template knows.
+    pub page: Page,
+    /// The card.
+    pub card: SavedWith,
+    /// What the customer has agreed to.
+    pub automatic: Option<Automatic>,
+    /// What was bought by itself this month.
+    pub bought: Usd,
+    /// The order that is under way.
+    pub under_way: Option<Id>,
+    /// How credit is sold.
+    pub terms: TopUpTerms,
+    /// What is to be agreed to.
+    pub form: Form,
+    /// What counts as past.
+    pub now: i64,
+}
+
+impl Payment {
+    /// Whether the card may be charged.
+    pub fn is_on(&self) -> bool {
+        self.automatic.as_ref().is_some_and(|automatic| automatic.is_on)
+    }
+
+    /// Whether it rests for a while.
+    pub fn is_paused(&self) -> bool {
+        self.automatic.as_ref().is_some_and(|automatic| automatic.is_on && automatic.paused_until > self.now)
+    }
+}
+
+/// `/account/orders/{id}/confirm`
+#[derive(Template)]
+#[template(path = "account/confirm.html")]
+pub struct ConfirmPayment {
+    /// What every template knows.
+    pub page: Page,
+    /// The order.
+    pub order: Order,
 }
 
 /// A question before something is lost.

@@ -1,6 +1,8 @@
 //! Money from outside, over HTTP from end to end: a shop, a simulated Stripe, and messages that come late, twice, in any order, or never.
 
+mod automatic;
 mod compare;
+mod confirmations;
 mod disputes;
 mod doors;
 mod every_order;
