@@ -45,6 +45,6 @@ impl Letter {
         let or_copy = self.lang.t("letters.or_copy");
         let html = Html { letter: self, or_copy: &or_copy }.render().expect("writing into a string does not fail");
         let text = Text { letter: self }.render().expect("writing into a string does not fail");
-        Message { to, subject: self.subject.clone(), text, html }
+        Message { to, subject: self.subject.clone(), text, html, attachment: None }
     }
 }

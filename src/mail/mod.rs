@@ -3,9 +3,9 @@
 //! A mail is a row written in the transaction of its cause, so that there is never the one without the other. A job sends what is due: it
 //! claims a row before it sends it, so that no mail goes twice in normal operation. Should the process die between sending and saying so,
 //! the mail goes again under the same Message-ID. Texts are gone from the database once a mail has left, since they carry links
-//! that open accounts.
+//! that open accounts, and so are the files that went with it.
 //!
-//! Called by `accounts` (letters) and `app` (the job).
+//! Called by `accounts`, `gift_cards` and `invoices` (letters) and `app` (the job).
 
 mod letter;
 mod outbox;
@@ -30,6 +30,17 @@ pub struct Message {
     pub text: String,
     /// The same as HTML.
     pub html: String,
+    /// What goes with it.
+    pub attachment: Option<Attachment>,
+}
+
+/// A PDF that goes with a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The name of its file.
+    pub name: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
 }
 
 /// To whom a mail goes.

@@ -5,8 +5,8 @@ use super::{Message, Recipient};
 use crate::config::{Delivery, MailConfig, SmtpConfig, SmtpTls};
 use crate::db::make_private_folder;
 use crate::kernel::Id;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
@@ -101,7 +101,7 @@ impl Transport {
     }
 
     fn build(&self, mail: &Claimed) -> Result<lettre::Message, SendError> {
-        let Message { to, subject, text, html } = &mail.message;
+        let Message { to, subject, text, html, attachment } = &mail.message;
         let to: Address = match to {
             Recipient::Address(to) => to.parse()?,
             Recipient::Nobody => return Err(lettre::address::AddressError::MissingParts.into()),
@@ -113,9 +113,12 @@ impl Transport {
             .subject(subject)
             .date(written)
             .message_id(Some(format!("<{}@{}>", mail.id, self.from.email.domain())))
-            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
-            .multipart(MultiPart::alternative_plain_html(text.clone(), html.clone()))?;
-        Ok(message)
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()));
+        let words = MultiPart::alternative_plain_html(text.clone(), html.clone());
+        let Some(file) = attachment else { return Ok(message.multipart(words)?) };
+        let kind = ContentType::parse("application/pdf").unwrap_or(ContentType::TEXT_PLAIN);
+        let file = Attachment::new(file.name.clone()).body(file.content.clone(), kind);
+        Ok(message.multipart(MultiPart::mixed().multipart(words).singlepart(file))?)
     }
 }
 

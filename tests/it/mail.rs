@@ -15,7 +15,7 @@ fn to_folder(shop: &Shop, folder: &Path) -> Outbox {
 }
 
 async fn write(db: &Db, kit: &Kit, to: Recipient) {
-    let message = Message { to, subject: "Grüße 你好".into(), text: "plain text\n".into(), html: "<p>rich text</p>".into() };
+    let message = Message { to, subject: "Grüße 你好".into(), text: "plain text\n".into(), html: "<p>rich text</p>".into(), attachment: None };
     let mut tx = db.write().await.unwrap();
     mail::enqueue(&mut tx, kit, &message).await.unwrap();
     tx.commit().await.unwrap();
@@ -165,7 +165,7 @@ async fn many_mails_leave_in_the_order_of_their_rounds_and_old_rows_are_swept() 
 async fn a_mail_that_is_rolled_back_with_its_cause_was_never_written() {
     let shop = Shop::open().await;
     let mut tx = shop.test.db.write().await.unwrap();
-    let message = Message { to: Recipient::Address("ada@example.com".into()), subject: "s".into(), text: "t".into(), html: "h".into() };
+    let message = Message { to: Recipient::Address("ada@example.com".into()), subject: "s".into(), text: "t".into(), html: "h".into(), attachment: None };
     mail::enqueue(&mut tx, &shop.kit, &message).await.unwrap();
     drop(tx);
     assert_eq!(shop.count("outbox").await, 0);
