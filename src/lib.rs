@@ -16,6 +16,7 @@ pub mod demo;
 pub mod failpoint;
 pub mod gift_cards;
 pub mod i18n;
+pub mod invoices;
 pub mod jobs;
 pub mod kernel;
 pub mod keys;

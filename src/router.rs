@@ -70,7 +70,7 @@ fn shop_window() -> Router<Site> {
 }
 
 fn customer_side() -> Router<Site> {
-    use account::{dashboard, gift_cards, keys, orders, payment, plan, plans, referrals, requests, wallet};
+    use account::{dashboard, gift_cards, invoices, keys, orders, payment, plan, plans, referrals, requests, wallet};
     Router::new()
         .route("/account", get(dashboard::show))
         .route("/account/redeem", post(dashboard::redeem))
@@ -92,6 +92,10 @@ fn customer_side() -> Router<Site> {
         .route("/account/payment/automatic/off", post(payment::off))
         .route("/account/payment/forget", get(payment::ask_forget).post(payment::forget))
         .route("/account/payment/portal", post(payment::portal))
+        .route("/account/invoices", get(invoices::list))
+        .route("/account/invoices/{id}", get(invoices::show))
+        .route("/account/invoices/{id}/pdf", get(invoices::download))
+        .route("/account/billing", get(invoices::billing).post(invoices::save_billing))
         .route("/account/plans", get(plans::list))
         .route("/account/plans/{id}", get(plans::show))
         .route("/account/plan", get(plan::list))
@@ -110,7 +114,7 @@ fn customer_side() -> Router<Site> {
 }
 
 fn back_office() -> Router<Site> {
-    use admin::{accounting, channels, coupons, gift_cards, models, orders, overview, payments, plans, reconciliation, referrals, requests, settings, users};
+    use admin::{accounting, channels, coupons, gift_cards, invoices, models, orders, overview, payments, plans, reconciliation, referrals, requests, settings, users};
     Router::new()
         .route("/admin", get(overview::show))
         .route("/admin/channels", get(channels::list))
@@ -148,6 +152,11 @@ fn back_office() -> Router<Site> {
         .route("/admin/orders/{id}", get(orders::show))
         .route("/admin/orders/{id}/refund", post(orders::refund))
         .route("/admin/orders/{id}/look", post(orders::look))
+        .route("/admin/invoices", get(invoices::list))
+        .route("/admin/invoices.csv", get(invoices::csv))
+        .route("/admin/invoices/terms", get(invoices::terms).post(invoices::save_terms))
+        .route("/admin/invoices/{id}", get(invoices::show))
+        .route("/admin/invoices/{id}/pdf", get(invoices::download))
         .route("/admin/payments", get(payments::show).post(payments::save))
         .route("/admin/accounting", get(accounting::show))
         .route("/admin/accounting/figures.csv", get(accounting::download))

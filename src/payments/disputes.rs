@@ -7,7 +7,8 @@ use super::refunds::Part;
 use super::store::DisputeRow;
 use super::{Order, PaymentError, Payments, State, store};
 use crate::db::Tx;
-use crate::kernel::Id;
+use crate::invoices::{self, Back};
+use crate::kernel::{Id, Money};
 use crate::ledger::{LedgerError, Spent, TransferKind};
 use crate::referrals;
 
@@ -114,6 +115,9 @@ impl Payments {
         let part = Part { credit: amount, bonus, spent: Spent::Owed, kind: TransferKind::Chargeback, is_last: true, key: format!("dispute:{}", dispute.id) };
         let (taken, _) = self.take_part(tx, order, &part).await?;
         store::dispute_settled(tx, dispute.id, taken.unspent, taken.owed).await?;
-        self.thaw_credits(tx, order).await
+        self.thaw_credits(tx, order).await?;
+        let amount = Money::new(dispute.amount, order.price.currency);
+        invoices::credit(tx, &self.kit, &self.office(), order.id, Back::Dispute(dispute.id), amount).await?;
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@
 //! - a message is stored before anything is done about it, and handled once; what it claims must match the order in every point;
 //! - money that goes back is taken out of what it had bought before the provider is told.
 //!
-//! Locks are taken in the order message, order, plan, subscription, coupon, wallet.
+//! Locks are taken in the order message, order, plan, subscription, coupon, wallet, number of a document.
 //!
 //! [`provider`] is what the shop asks of a payment provider, in this project's own words; no other room knows which one there is
 //! ([`stripe`]). What a provider answers is a claim of somebody else, which is held against the order before anything is credited.
@@ -38,6 +38,7 @@ pub use subscriptions::{ChangeNow, ChangeOffer, Changed, PaidAgain, UnpaidBill};
 
 use crate::coupons;
 use crate::db::Db;
+use crate::invoices::Office;
 use crate::kernel::{Currency, Id, Kit};
 use crate::ledger::{Books, LedgerError};
 use crate::plans;
@@ -125,6 +126,12 @@ impl Payments {
 
     fn provider(&self) -> Result<&Arc<dyn Provider>, PaymentError> {
         self.provider.as_ref().ok_or(PaymentError::NoProvider)
+    }
+
+    /// Who issues documents.
+    fn office(&self) -> Office {
+        let settings = self.settings.now();
+        Office { site: settings.site_name.clone(), url: self.base_url.to_string(), zone: settings.time_zone.clone() }
     }
 
     fn now(&self) -> i64 {

@@ -8,6 +8,7 @@ use super::{Method, NewOrder, Order, PaymentError, Payments, State, What, Wish, 
 use crate::coupons::{self, Basket, Bought, CouponError};
 use crate::db::{Conn, Tx};
 use crate::gift_cards::sale::{self, Gift, Sold};
+use crate::invoices;
 use crate::kernel::{Currency, Id, Money, NEVER, Rate, Usd};
 use crate::ledger::{CreditKind, EVERYTHING, Grant, House, Posting, Take, TransferKind};
 use crate::plans::{self, Activation, BuyWay, Renewal, Reserve};
@@ -266,11 +267,33 @@ impl Payments {
     pub(super) async fn delivered(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {
         if matches!(order.method, Method::Provider(_)) {
             referrals::order_paid(tx, &self.kit, order.user, order.id, order.credit).await?;
+            self.issue_document(tx, order).await?;
         }
         if order.is_automatic() {
             self.automatic_paid(tx, order).await?;
         }
         tracing::info!(order = %order.id, user = %order.user, price = %order.price.display(), "an order was paid");
+        Ok(())
+    }
+
+    /// The document of an order that a provider was paid for. Its number's lock is the last one.
+    async fn issue_document(&self, tx: &mut Tx, order: &Order) -> Result<(), PaymentError> {
+        if order.price.minor == 0 {
+            return Ok(());
+        }
+        let credit = if order.what == What::TopUp { order.worth } else { Usd::ZERO };
+        let paid = invoices::Paid {
+            order: order.id,
+            user: order.user,
+            title: &order.title,
+            language: &order.language,
+            list_price: order.list_price,
+            price: order.price,
+            rate: order.rate,
+            credit,
+            bonus: order.bonus,
+        };
+        invoices::issue(tx, &self.kit, &self.office(), &paid).await?;
         Ok(())
     }
 

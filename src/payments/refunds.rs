@@ -8,6 +8,7 @@ use super::store::{NewRefundRow, RefundRow};
 use super::{Order, PaymentError, Payments, State, What, store};
 use crate::db::Tx;
 use crate::gift_cards::sale;
+use crate::invoices::{self, Back};
 use crate::kernel::{Id, Money, Usd};
 use crate::ledger::{CreditKind, House, LedgerError, Posting, Spent, TakeBack, TakenBack, TransferKind};
 use crate::plans::{self, SubscriptionError};
@@ -178,7 +179,15 @@ impl Payments {
         if refund.is_theirs {
             self.set_refund_state(tx, order).await?;
         }
-        self.thaw_credits(tx, order).await
+        self.thaw_credits(tx, order).await?;
+        if refund.is_theirs { self.note_credit(tx, order, refund).await } else { Ok(()) }
+    }
+
+    /// The credit note of a refund that is done.
+    async fn note_credit(&self, tx: &mut Tx, order: &Order, refund: &RefundRow) -> Result<(), PaymentError> {
+        let amount = Money::new(refund.amount, order.price.currency);
+        invoices::credit(tx, &self.kit, &self.office(), order.id, Back::Refund(refund.id), amount).await?;
+        Ok(())
     }
 
     /// Takes a part of what an order has brought out of the books again. Returns what it came to, and what was taken of what had been given on top.
@@ -235,8 +244,10 @@ impl Payments {
             Ok(made) if made.status != RefundState::Failed => {
                 let mut tx = self.db.write().await?;
                 let order = store::lock_order(&mut tx, order.id).await?.ok_or(PaymentError::NoOrder(order.id))?;
-                store::refund_done(&mut tx, refund.id, &made.id, self.now()).await?;
-                self.set_refund_state(&mut tx, &order).await?;
+                if store::refund_done(&mut tx, refund.id, &made.id, self.now()).await? {
+                    self.set_refund_state(&mut tx, &order).await?;
+                    self.note_credit(&mut tx, &order, refund).await?;
+                }
                 tx.commit().await?;
                 Ok(())
             }
@@ -299,7 +310,9 @@ impl Payments {
         }
         store::set_refunded(tx, order.id, order.refunded.minor - refund.amount).await?;
         store::note(tx, order.id, why).await?;
-        self.set_refund_state(tx, &order).await
+        self.set_refund_state(tx, &order).await?;
+        invoices::cancel_credit(tx, &self.kit, &self.office(), id).await?;
+        Ok(())
     }
 
     /// So much of a payment went back in all, by whomever. What we did not do ourselves was done on the provider's pages.

@@ -12,6 +12,7 @@ mod dialects;
 mod gift_cards;
 mod gift_sales;
 mod harness;
+mod invoices;
 mod jobs;
 mod keys;
 mod ledger;

@@ -3,7 +3,7 @@
 use crate::harness::{TestDb, source, source::SourceFile};
 use farebox::db::{Bulk, Engine, node, revision};
 use farebox::{
-    accounting, accounts, admin_log, catalog, channels, coupons, gift_cards, jobs, keys, ledger, mail, payments, plans, referrals, sessions, settings, usage,
+    accounting, accounts, admin_log, catalog, channels, coupons, gift_cards, invoices, jobs, keys, ledger, mail, payments, plans, referrals, sessions, settings, usage,
 };
 use sqlx::any::{AnyTypeInfo, AnyTypeInfoKind};
 use sqlx::{AssertSqlSafe, Column, Either, Executor, SqlSafeStr, Statement};
@@ -23,6 +23,7 @@ const STORES: &[(&str, Statements, &[&Bulk])] = &[
     ("db/revision.rs", revision::STATEMENTS, &[]),
     ("gift_cards/sale/store.rs", gift_cards::sale::store::STATEMENTS, &[]),
     ("gift_cards/store.rs", gift_cards::store::STATEMENTS, gift_cards::store::BULK),
+    ("invoices/store.rs", invoices::store::STATEMENTS, &[]),
     ("jobs/store.rs", jobs::store::STATEMENTS, &[]),
     ("keys/store.rs", keys::store::STATEMENTS, &[]),
     ("ledger/rolls/store.rs", ledger::rolls::store::STATEMENTS, ledger::rolls::store::BULK),

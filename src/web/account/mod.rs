@@ -2,6 +2,7 @@
 
 pub mod dashboard;
 pub mod gift_cards;
+pub mod invoices;
 pub mod keys;
 pub mod orders;
 pub mod payment;

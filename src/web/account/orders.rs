@@ -4,6 +4,7 @@ use super::dashboard::{forgive, guess};
 use super::views::{OrderPage, Orders, TopUp};
 use crate::coupons::CouponError;
 use crate::gift_cards::sale::{Gift, GiftFields};
+use crate::invoices;
 use crate::kernel::{FieldError, Id, Usd};
 use crate::ledger::LedgerError;
 use crate::limits::Attempt;
@@ -178,7 +179,9 @@ pub async fn show(State(site): State<Site>, customer: Customer, Path(id): Path<I
     let confirm = site.payments.waits_for_confirmation(&order).await?;
     let can_pay = is_pending && order.expires_at > site.now() && !order.is_automatic();
     let leads_on = way.go.is_some() && can_pay;
-    Ok(render(&OrderPage { page: customer.page, order, can_pay, leads_on, waits: waits && is_pending && !confirm, confirm }))
+    let documents = invoices::of_order(&mut *site.db.read().await?, id).await?;
+    let waits = waits && is_pending && !confirm;
+    Ok(render(&OrderPage { page: customer.page, order, documents, can_pay, leads_on, waits, confirm }))
 }
 
 /// `GET /account/orders/{id}/pay`: to the page where it is paid.

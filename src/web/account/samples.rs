@@ -4,6 +4,7 @@ use super::views::*;
 use crate::gift_cards::RedeemedCard;
 use crate::gift_cards::sale::{SaleState, SaleView};
 use crate::i18n::Lang;
+use crate::invoices::{Kind, Listed, sample};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Money, NEVER, Usd};
 use crate::keys::{KeyFields, KeyOptions, KeyView};
@@ -146,6 +147,44 @@ pub fn order(state: OrderState) -> Order {
     }
 }
 
+/// A document of each kind.
+pub fn documents() -> Vec<Listed> {
+    let listed = |kind| {
+        let document = sample(kind, Lang::En);
+        Listed {
+            id: Id(3 << 40),
+            kind,
+            number: document.number.clone(),
+            user: Id(2),
+            email: "ann@example.com".into(),
+            order: document.order,
+            gross: Money::new(document.gross, document.currency),
+            tax: Money::new(document.tax, document.currency),
+            document,
+            issued_at: 1,
+        }
+    };
+    Kind::ALL.map(listed).into()
+}
+
+#[test]
+fn documents_render_in_both_languages() {
+    for lang in Lang::ALL {
+        let page = |here: &str| sample_page(lang, here);
+        check_page(&Invoices { page: page("/account/invoices"), documents: vec![], older: None }.render().unwrap());
+        check_page(&Invoices { page: page("/account/invoices"), documents: documents(), older: Some(Id(1)) }.render().unwrap());
+        for kind in Kind::ALL {
+            let html = Invoice { page: page("/account/invoices/1"), id: Id(1), sheet: sample(kind, lang).sheet() }.render().unwrap();
+            check_page(&html);
+            assert!(html.contains("INV-0017") && html.contains("北京示例科技有限公司") && html.contains("&#60;credit&#62;"), "{html}");
+        }
+        let mut form = Form::empty(lang).fill("name", "Ann \"<");
+        check_page(&BillingDetails { page: page("/account/billing"), form: form.clone() }.render().unwrap());
+        form.refuse("address", "bill.error.too_many_lines");
+        check_page(&BillingDetails { page: page("/account/billing"), form }.render().unwrap());
+    }
+}
+
 #[test]
 fn buying_renders_in_both_languages() {
     let terms = TopUpTerms { currency: "CNY".parse().unwrap(), rate: "7.2".parse().unwrap(), ..TopUpTerms::default() };
@@ -164,8 +203,8 @@ fn buying_renders_in_both_languages() {
         for (order, (can_pay, leads_on, waits)) in
             orders.iter().zip([(true, false, false), (true, true, false), (true, false, true), (false, false, false)].into_iter().cycle())
         {
-            let confirm = !can_pay;
-            check_page(&OrderPage { page: page("/account/orders/1"), order: order.clone(), can_pay, leads_on, waits, confirm }.render().unwrap());
+            let (confirm, documents) = (!can_pay, documents());
+            check_page(&OrderPage { page: page("/account/orders/1"), order: order.clone(), documents, can_pay, leads_on, waits, confirm }.render().unwrap());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::gift_cards::RedeemedCard;
 use crate::gift_cards::sale::SaleView;
+use crate::invoices::{Listed, Sheet};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Usd};
 use crate::keys::KeyView;
@@ -122,6 +123,40 @@ pub struct SendCard {
     /// The card.
     pub sale: SaleView,
     /// The address.
+    pub form: Form,
+}
+
+/// `/account/invoices`
+#[derive(Template)]
+#[template(path = "account/invoices.html")]
+pub struct Invoices {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them.
+    pub documents: Vec<Listed>,
+    /// Where the next page begins.
+    pub older: Option<Id>,
+}
+
+/// `/account/invoices/{id}`
+#[derive(Template)]
+#[template(path = "account/invoice.html")]
+pub struct Invoice {
+    /// What every template knows.
+    pub page: Page,
+    /// The document.
+    pub id: Id,
+    /// Its words.
+    pub sheet: Sheet,
+}
+
+/// `/account/billing`
+#[derive(Template)]
+#[template(path = "account/billing.html")]
+pub struct BillingDetails {
+    /// What every template knows.
+    pub page: Page,
+    /// Its fields.
     pub form: Form,
 }
 
@@ -338,6 +373,8 @@ pub struct OrderPage {
     pub page: Page,
     /// The order.
     pub order: Order,
+    /// Its documents.
+    pub documents: Vec<Listed>,
     /// It can still be paid.
     pub can_pay: bool,
     /// The page leads on to where it is paid.

@@ -4,6 +4,7 @@ pub mod accounting;
 pub mod channels;
 pub mod coupons;
 pub mod gift_cards;
+pub mod invoices;
 pub mod models;
 pub mod money_views;
 pub mod orders;

@@ -2,6 +2,7 @@
 
 use super::views::{AdminOrder, AdminOrders};
 use crate::accounts;
+use crate::invoices;
 use crate::kernel::{Id, Money, fields};
 use crate::payments::{NewRefund, Order, PaymentError, State as OrderState};
 use crate::web::error::{Answer, Problem};
@@ -50,7 +51,8 @@ async fn order_page(site: &Site, page: Page, order: Order, form: Form) -> Result
     let mut conn = site.db.read().await?;
     let email = accounts::find(&mut conn, order.user).await?.map(|user| user.email).unwrap_or_default();
     let history = site.payments.history(&mut conn, order.id).await?;
-    Ok(AdminOrder { page, order, email, history, form })
+    let documents = invoices::of_order(&mut conn, order.id).await?;
+    Ok(AdminOrder { page, order, email, history, documents, form })
 }
 
 /// `POST /admin/orders/{id}/refund`

@@ -7,6 +7,7 @@ use crate::channels::{ChannelView, HealthView, Kind, Options, Standing, Verdict}
 use crate::coupons::{CouponFields, CouponView, Draft, UseState, UseView};
 use crate::gift_cards::{BatchView, CardView, Origin};
 use crate::i18n::Lang;
+use crate::invoices::{self, TermsDraft};
 use crate::kernel::Prices;
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Currency, Id, Money, NEVER, Price, PriceFactor, Usd};
@@ -20,7 +21,7 @@ use crate::payments::{History, State as OrderState};
 use crate::referrals::{self, Referral, Rules};
 use crate::usage::{Decision, Listed, RequestRow};
 use crate::web::Form;
-use crate::web::account::samples::order;
+use crate::web::account::samples::{documents, order};
 use crate::web::tests::{check_page, every_rare_price, sample_page};
 use crate::web::ui::Question;
 use askama::Template;
@@ -336,9 +337,8 @@ fn orders_and_payments_render_in_both_languages() {
         for state in OrderState::ALL {
             let (order, email) = (order(state), "ann@example.com".to_owned());
             for history in [History::default(), history.clone()] {
-                check_page(
-                    &AdminOrder { page: page("/admin/orders/1"), order: order.clone(), email: email.clone(), history, form: form.clone() }.render().unwrap(),
-                );
+                let (page, documents) = (page("/admin/orders/1"), documents());
+                check_page(&AdminOrder { page, order: order.clone(), email: email.clone(), history, documents, form: form.clone() }.render().unwrap());
             }
         }
         let rows = vec![(order(OrderState::Paid), "ann@example.com".to_owned())];
@@ -461,5 +461,35 @@ fn requests_render_in_both_languages() {
             ..full.clone()
         };
         check_page(&Request { page: page(), row: none, key: None, candidates: None, steps: vec![] }.render().unwrap());
+    }
+}
+
+#[test]
+fn documents_render_in_both_languages() {
+    for lang in Lang::ALL {
+        let page = |path| sample_page(lang, path);
+        let form = Form::empty(lang).fill("q", "INV<").fill("from", "2026-03-01");
+        let list = |documents, older, may_set, form| AdminInvoices {
+            page: page("/admin/invoices"),
+            documents,
+            form,
+            older,
+            file: "/admin/invoices.csv?q=a".into(),
+            may_set,
+        };
+        check_page(&list(vec![], None, false, form.clone()).render().unwrap());
+        let html = list(documents(), Some("/admin/invoices?before=1".into()), true, form).render().unwrap();
+        check_page(&html);
+        assert!(html.contains("CNY -324.00") && html.contains("CNY 272.27"), "{html}");
+        let sheet = invoices::sample(invoices::Kind::Credit, lang).sheet();
+        check_page(&AdminInvoice { page: page("/admin/invoices/1"), id: Id(1), customer: Id(2), order: Id(3), sheet }.render().unwrap());
+        let one = invoices::First { number: 17, digits: 6 };
+        let draft = TermsDraft { terms: invoices::Terms::default(), first: one, credit_first: one };
+        let mut form = draft.fields().into_iter().fold(Form::empty(lang), |form, (name, value)| form.fill(name, value));
+        let html = InvoiceTerms { page: page("/admin/invoices/terms"), form: form.clone() }.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("value=\"000017\"") && html.contains("value=\"R-\""), "{html}");
+        form.refuse("prefix", "bill.error.prefix");
+        check_page(&InvoiceTerms { page: page("/admin/invoices/terms"), form }.render().unwrap());
     }
 }

@@ -5,6 +5,7 @@ use crate::catalog::Model;
 use crate::channels::{ChannelView, HealthView};
 use crate::coupons::{CouponView, UseView};
 use crate::gift_cards::{BatchView, CardView};
+use crate::invoices::{Listed as Document, Sheet};
 use crate::kernel::secrets::Secret;
 use crate::kernel::{Id, Prices, Usd};
 use crate::keys::Allowance;
@@ -72,7 +73,53 @@ pub struct AdminOrder {
     pub email: String,
     /// What happened to it.
     pub history: History,
+    /// Its documents.
+    pub documents: Vec<Document>,
     /// The refund's.
+    pub form: Form,
+}
+
+/// `/admin/invoices`
+#[derive(Template)]
+#[template(path = "admin/invoices.html")]
+pub struct AdminInvoices {
+    /// What every template knows.
+    pub page: Page,
+    /// One page of them.
+    pub documents: Vec<Document>,
+    /// The search.
+    pub form: Form,
+    /// The next page.
+    pub older: Option<String>,
+    /// All that was found, as a file.
+    pub file: String,
+    /// Whether this admin may say what stands on them.
+    pub may_set: bool,
+}
+
+/// `/admin/invoices/{id}`
+#[derive(Template)]
+#[template(path = "admin/invoice.html")]
+pub struct AdminInvoice {
+    /// What every template knows.
+    pub page: Page,
+    /// The document.
+    pub id: Id,
+    /// Whose it is.
+    pub customer: Id,
+    /// Of which order.
+    pub order: Id,
+    /// Its words.
+    pub sheet: Sheet,
+}
+
+/// `/admin/invoices/terms`
+#[derive(Template)]
+#[template(path = "admin/invoice_terms.html")]
+pub struct InvoiceTerms {
+    /// What every template knows.
+    pub page: Page,
+    /// Its fields.
     pub form: Form,
 }
 
