@@ -1,7 +1,7 @@
 //! `farebox audit`: proves the books of a database, also of one that is being served from.
 
 use super::{Wanted, with_database};
-use crate::{accounting, ledger, plans, usage};
+use crate::{accounting, invoices, ledger, plans, usage};
 use anyhow::Context;
 use std::process::ExitCode;
 
@@ -13,12 +13,13 @@ pub(super) fn run() -> ExitCode {
         let by_request = usage::audit(&mut snapshot).await?;
         let of_plans = plans::audit(&mut snapshot).await?;
         let of_figures = accounting::audit(&mut snapshot, &report).await?;
+        let of_invoices = invoices::audit(&mut snapshot).await?;
         println!("{} transfers, {} credits, {} holds", report.transfers, report.credits, report.holds);
         println!("owed to customers {}, owed by customers {}", report.deferred.display(), report.receivable.display());
         for (house, balance) in &report.house {
             println!("{house:?} {}", balance.display());
         }
-        let findings: Vec<String> = report.findings.iter().map(ToString::to_string).chain(by_request).chain(of_plans).chain(of_figures).collect();
+        let findings: Vec<String> = report.findings.iter().map(ToString::to_string).chain(by_request).chain(of_plans).chain(of_figures).chain(of_invoices).collect();
         if findings.is_empty() {
             println!("The books are clean.");
             return Ok(ExitCode::SUCCESS);

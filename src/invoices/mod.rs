@@ -84,6 +84,14 @@ pub async fn set_terms(tx: &mut Tx, kit: &Kit, actor: Id, draft: &TermsDraft) ->
     admin_log::record(tx, kit, Some(actor), "invoice-terms-set", "", &draft.terms.write()).await
 }
 
+/// Whether every number was given to one document, and no order has more given back than was paid: a line for each that is not so.
+///
+/// # Errors
+/// The database's.
+pub async fn audit(conn: &mut Conn) -> Result<Vec<String>, sqlx::Error> {
+    store::audit(conn).await
+}
+
 /// What a customer wants to read on their documents.
 ///
 /// # Errors

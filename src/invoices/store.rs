@@ -30,6 +30,13 @@ crate::statements! {
     BY_CAUSE = "SELECT id, document FROM invoice WHERE cause = $1";
     /// What of an order was not given back.
     LEFT = "SELECT CAST(COALESCE(SUM(gross), 0) AS BIGINT), CAST(COALESCE(SUM(tax), 0) AS BIGINT) FROM invoice WHERE order_id = $1";
+    /// Rows of numbers of which one is missing, was taken twice or by nobody.
+    GAPS = "SELECT s.prefix, s.first_number, s.next_number, COUNT(i.n) FROM invoice_series s LEFT JOIN invoice i ON i.prefix = s.prefix
+        GROUP BY s.prefix, s.first_number, s.next_number
+        HAVING COUNT(i.n) <> s.next_number - s.first_number OR COALESCE(MIN(i.n), s.first_number) <> s.first_number
+        OR COALESCE(MAX(i.n), s.next_number - 1) <> s.next_number - 1 ORDER BY s.prefix";
+    /// Orders of which more was given back than was paid.
+    OVERDRAWN = "SELECT order_id FROM invoice GROUP BY order_id HAVING SUM(gross) < 0 OR SUM(tax) < 0 ORDER BY order_id LIMIT 100";
     ONE = "SELECT user_id, document FROM invoice WHERE id = $1";
     OF_ORDER = "SELECT i.id, i.kind, i.number, i.user_id, u.email, i.order_id, i.currency, i.gross, i.tax, i.document, i.issued_at
         FROM invoice i JOIN users u ON u.id = i.user_id WHERE i.order_id = $1 ORDER BY i.id";
@@ -134,6 +141,15 @@ pub(super) async fn by_cause(conn: &mut Conn, cause: &str) -> Result<Option<(Id,
 /// What of an order was not given back, and the tax in it.
 pub(super) async fn left(conn: &mut Conn, order: Id) -> Result<(i64, i64), sqlx::Error> {
     sqlx::query_as(LEFT).bind(order.0).fetch_one(conn).await
+}
+
+/// What is wrong with the numbers, or with what was given back; a line for each.
+pub(super) async fn audit(conn: &mut Conn) -> Result<Vec<String>, sqlx::Error> {
+    let gaps: Vec<(String, i64, i64, i64)> = sqlx::query_as(GAPS).fetch_all(&mut *conn).await?;
+    let overdrawn: Vec<i64> = sqlx::query_scalar(OVERDRAWN).fetch_all(conn).await?;
+    let gap = |(prefix, first, next, count)| format!("invoices: {count} documents have numbers of {prefix:?}, which go from {first} to before {next}");
+    let over = |order| format!("invoices: more was given back of order {} than was paid", Id(order));
+    Ok(gaps.into_iter().map(gap).chain(overdrawn.into_iter().map(over)).collect())
 }
 
 /// A document, and whose it is.

@@ -12,7 +12,7 @@ use farebox::kernel::secrets::Secret;
 use farebox::kernel::{Clock, Id, NEVER, Random, Usd};
 use farebox::keys::{self, KeyFields, NewKey, UserLimits};
 use farebox::ledger::{self, CreditKind, EVERYTHING, Grant, House};
-use farebox::{accounting, plans, usage};
+use farebox::{accounting, invoices, plans, usage};
 use std::collections::HashMap;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -243,6 +243,8 @@ impl TestApp {
         assert_eq!(of_plans, None);
         let of_figures = accounting::audit(&mut snapshot, &report).await.expect("the audit runs");
         assert!(of_figures.is_empty(), "{of_figures:#?}");
+        let of_invoices = invoices::audit(&mut snapshot).await.expect("the audit runs");
+        assert!(of_invoices.is_empty(), "{of_invoices:#?}");
     }
 
     /// Ends the test: the books must be clean, and the server must go down by itself.
