@@ -16,11 +16,13 @@ use crate::channels;
 use crate::config::StripeConfig;
 use crate::gift_cards::{self, NewBatch};
 use crate::i18n::Lang;
+use crate::invoices::{self, Called, Party, Terms, TermsDraft};
 use crate::kernel::secrets::{self, Secret};
 use crate::kernel::{Clock, FieldError, Id, NEVER, Random, Usd};
 use crate::keys::{self, NewKey};
 use crate::ledger::{CreditKind, EVERYTHING, Grant, House};
 use crate::payments::stripe::has_certificates;
+use crate::plans;
 use anyhow::anyhow;
 use std::net::{Ipv4Addr, SocketAddr};
 use stripe::Stripe;
@@ -94,7 +96,7 @@ pub fn connect_stripe(stripe: &Stripe, shop: &str) {
     stripe.send_to(&format!("{shop}/webhooks/stripe"), STRIPE_SECRET);
 }
 
-/// Fills an empty shop: an owner, a customer with credit and a key, models with prices, a channel of each kind, gift cards.
+/// Fills an empty shop: an owner, a customer with credit and a key, models with prices, a channel of each kind, plans, gift cards, a seller for its invoices.
 ///
 /// # Errors
 /// Whatever a feature refuses; nothing should on an empty shop.
@@ -105,6 +107,8 @@ pub async fn furnish(app: &App, upstream: &Upstream) -> anyhow::Result<Furnished
     let buyer = app.accounts.enroll(&email(&customer)?, &password(&customer)?, Lang::default()).await?;
     stock_models(app).await?;
     open_channels(app, upstream).await?;
+    offer_plans(app, admin.id).await?;
+    name_the_seller(app, admin.id).await?;
     let gift_cards =
         gift_cards::create_batch(&app.db, &app.kit, &app.secret, admin.id, NewBatch { note: "Demo".to_owned(), ..NewBatch::of(GIFT_CARD, GIFT_CARDS) })
             .await?
@@ -139,6 +143,24 @@ async fn open_channels(app: &App, upstream: &Upstream) -> anyhow::Result<()> {
     for draft in offers::channel_drafts(&upstream.base_url(), UPSTREAM_KEY) {
         channels::save(&app.db, &app.kit, &app.secret, None, &draft.map_err(mistakes)?).await?;
     }
+    Ok(())
+}
+
+async fn offer_plans(app: &App, owner: Id) -> anyhow::Result<()> {
+    for draft in offers::plan_drafts() {
+        plans::save(&app.db, &app.kit, owner, None, &draft.map_err(mistakes)?).await?;
+    }
+    Ok(())
+}
+
+/// Who stands on the demo's invoices.
+async fn name_the_seller(app: &App, owner: Id) -> anyhow::Result<()> {
+    let seller = Party { name: "Farebox Demo".to_owned(), address: "1 Loopback Lane\n127001 Localhost".to_owned(), ..Party::default() };
+    let terms = Terms { called: Called::Invoice, seller, footer: "Nothing on this document was really bought.".to_owned(), ..Terms::default() };
+    let draft = TermsDraft { terms, ..invoices::terms(&mut *app.db.read().await?).await? };
+    let mut tx = app.db.write().await?;
+    invoices::set_terms(&mut tx, &app.kit, owner, &draft).await?;
+    tx.commit().await?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use crate::catalog::{ModelDraft, ModelFields};
 use crate::channels::{ChannelDraft, ChannelFields, Kind};
 use crate::kernel::FieldError;
 use crate::kernel::secrets::Secret;
+use crate::plans::PlanDraft;
 
 /// A model by its name, and the fields of its form that are filled in.
 struct Offer {
@@ -94,6 +95,49 @@ pub(super) fn model_drafts() -> impl Iterator<Item = Result<ModelDraft, Vec<Fiel
     })
 }
 
+/// The plans, by the fields of their forms.
+const PLANS: [&[(&str, &str)]; 2] = [
+    &[
+        ("name", "Monthly"),
+        ("description", "For every day, at a better price than by the token.\nWhat is used beyond it comes from the balance."),
+        ("badge", "Popular"),
+        ("price", "20"),
+        ("sold", "both"),
+        ("trial_days", "7"),
+        ("length", "1"),
+        ("length_unit", "month"),
+        ("allowance", "25"),
+        ("reset", "month"),
+        ("used_up", "wallet"),
+        ("stacking", "extend"),
+        ("model_rule", "allow"),
+        ("rpm", "600"),
+        ("visibility", "public"),
+        ("sort", "1"),
+    ],
+    &[
+        ("name", "Week pass"),
+        ("description", "A dollar each day, for the small model."),
+        ("price", "3"),
+        ("sold", "once"),
+        ("length", "7"),
+        ("length_unit", "day"),
+        ("allowance", "1"),
+        ("reset", "day"),
+        ("used_up", "stop"),
+        ("stacking", "extend"),
+        ("model_rule", "allow"),
+        ("models", FIRST),
+        ("visibility", "public"),
+        ("sort", "2"),
+    ],
+];
+
+/// Every plan as its form would be filled in.
+pub(super) fn plan_drafts() -> impl Iterator<Item = Result<PlanDraft, Vec<FieldError>>> {
+    PLANS.iter().map(|fields| PlanDraft::parse(|name| fields.iter().find(|(field, _)| *field == name).map_or("", |(_, value)| value)))
+}
+
 /// Every channel as its form would be filled in.
 pub(super) fn channel_drafts(base_url: &str, key: &str) -> impl Iterator<Item = Result<ChannelDraft, Vec<FieldError>>> {
     SUPPLIES.iter().map(move |supply| {
@@ -128,6 +172,9 @@ mod tests {
     #[test]
     fn every_model_and_channel_is_without_mistakes() {
         for draft in model_drafts() {
+            draft.unwrap();
+        }
+        for draft in plan_drafts() {
             draft.unwrap();
         }
         for draft in channel_drafts("http://127.0.0.1:1", "key") {
