@@ -95,7 +95,7 @@ impl Page {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::i18n::Lang;
     use crate::kernel::{Currency, Id, Money, Usd};
     use crate::payments::{ChangeNow, ChangeOffer, UnpaidBill};
@@ -135,7 +135,8 @@ mod tests {
         Plan { id: Id(id), version: Id(id + 1), terms, offer, taken: 99, running: 1_234, created_at: 0 }
     }
 
-    fn mine(id: i64, state: State, renewing: bool, next: Option<Plan>) -> MyPlan {
+    /// A subscription as its page shows it.
+    pub fn mine(id: i64, state: State, renewing: bool, next: Option<Plan>) -> MyPlan {
         let terms = Arc::new(plan(1, &[]).terms);
         let term = |trial, from| TermView { starts_at: from, ends_at: from + 1_000, paid: Usd::dollars(5), trial, terms: Arc::clone(&terms) };
         let view = SubscriptionView {

@@ -38,7 +38,7 @@ pub async fn list(State(site): State<Site>, Customer { user, page, balance, .. }
 }
 
 /// A subscription with what its page tells of it.
-pub(super) fn mine(view: SubscriptionView, balance: &Balance, now: i64) -> MyPlan {
+pub(in crate::web) fn mine(view: SubscriptionView, balance: &Balance, now: i64) -> MyPlan {
     let credits = balance.credits.iter().filter(|credit| credit.bucket.scope == view.id);
     let left: Usd = credits.map(|credit| credit.bucket.available(now)).sum();
     let period = view.period_at(now).map(|period| period.ends_at);

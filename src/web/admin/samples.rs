@@ -18,10 +18,12 @@ use crate::limits::Rules as Rates;
 use crate::payments::provider::DisputeState;
 use crate::payments::store::{DisputeRow, EventView, RefundRow};
 use crate::payments::{History, State as OrderState};
+use crate::plans::State;
 use crate::referrals::{self, Referral, Rules};
 use crate::usage::{Decision, Listed, RequestRow};
 use crate::web::Form;
 use crate::web::account::samples::{documents, order};
+use crate::web::plans::tests::mine;
 use crate::web::tests::{check_page, every_rare_price, sample_page};
 use crate::web::ui::Question;
 use askama::Template;
@@ -392,6 +394,7 @@ fn people_render_in_both_languages() {
             balance: balance.clone(),
             month: Usd(1),
             movements: movements.clone(),
+            plans: [State::Active, State::PastDue, State::Ended].map(|state| mine(1, state, true, None)).into(),
             form,
             once: Id(5),
             may_disable: true,
@@ -403,7 +406,7 @@ fn people_render_in_both_languages() {
         assert!(html.contains("<dd>77</dd>"));
         assert!(html.contains("-$3.00") && html.contains("A &#60;note&#62;") && html.contains("ann+&#60;b&#62;@"), "{html}");
         let none = Balance { credits: vec![], ..balance };
-        let empty = Person { user: off, balance: none, movements: vec![], form: Form::empty(lang), ..person };
+        let empty = Person { user: off, balance: none, movements: vec![], plans: vec![], form: Form::empty(lang), ..person };
         check_page(&empty.render().unwrap());
     }
 }

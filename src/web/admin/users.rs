@@ -5,19 +5,21 @@ use crate::accounts::{self, Role, User};
 use crate::kernel::{FieldError, Id, NEVER, Usd, fields};
 use crate::keys::UserLimits;
 use crate::ledger::LedgerError;
+use crate::web::account::plan::mine;
 use crate::web::error::{Answer, Problem};
 use crate::web::format::month_start;
 use crate::web::page::{KEEP, lifetime_end, render, render_as};
 use crate::web::ui::Question;
 use crate::web::who::{Admin, Customer};
 use crate::web::{Form, Site, flash, public};
-use crate::{admin_log, usage};
+use crate::{admin_log, plans, usage};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 
 const PAGE: i64 = 50;
 const MOVEMENTS: i64 = 20;
+const PLANS: i64 = 20;
 
 /// A search and which page of it.
 #[derive(serde::Deserialize)]
@@ -63,10 +65,11 @@ async fn person(site: &Site, Customer { mut page, user: actor, .. }: Customer, i
     let balance = site.books.balance(&mut conn, id).await?;
     let month = usage::spend_since(&mut conn, id, month_start(site.now())).await?;
     let movements = site.books.statement(&mut conn, id, None, MOVEMENTS).await?;
+    let plans = plans::of_user(&mut conn, id, None, PLANS).await?.into_iter().map(|view| mine(view, &balance, site.now())).collect();
     let may_disable = actor.id != id && (user.role == Role::Customer || (user.role == Role::Admin && actor.role == Role::Owner));
     let defaults = site.settings.now().allowance;
     let access_ends = limits.expires_at.unwrap_or(NEVER);
-    Ok(Person { page, user, balance, month, movements, form, once: site.kit.ids.next(), may_disable, defaults, access_ends })
+    Ok(Person { page, user, balance, month, movements, plans, form, once: site.kit.ids.next(), may_disable, defaults, access_ends })
 }
 
 /// `POST /admin/users/{id}/adjust`

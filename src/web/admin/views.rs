@@ -13,9 +13,10 @@ use crate::ledger::Balance;
 use crate::ledger::store::TransferRow;
 use crate::payments::store::EventView;
 use crate::payments::{History, Order};
-use crate::plans::{Plan, Visibility};
+use crate::plans::{Plan, State, Visibility};
 use crate::referrals::Referral;
 use crate::usage::{Listed, RequestRow};
+use crate::web::account::views::MyPlan;
 use crate::web::ui::Question;
 use crate::web::{Form, Page};
 use askama::Template;
@@ -382,6 +383,8 @@ pub struct Person {
     pub month: Usd,
     /// The latest movements of their money.
     pub movements: Vec<TransferRow>,
+    /// Their latest plans.
+    pub plans: Vec<MyPlan>,
     /// The form of an adjustment.
     pub form: Form,
     /// Makes an adjustment that is sent twice count once.
