@@ -114,7 +114,9 @@ fn customer_side() -> Router<Site> {
 }
 
 fn back_office() -> Router<Site> {
-    use admin::{accounting, channels, coupons, gift_cards, invoices, models, orders, overview, payments, plans, reconciliation, referrals, requests, settings, users};
+    use admin::{
+        accounting, channels, coupons, gift_cards, invoices, models, orders, overview, payments, plans, reconciliation, referrals, requests, settings, users,
+    };
     Router::new()
         .route("/admin", get(overview::show))
         .route("/admin/channels", get(channels::list))
@@ -153,7 +155,7 @@ fn back_office() -> Router<Site> {
         .route("/admin/orders/{id}/refund", post(orders::refund))
         .route("/admin/orders/{id}/look", post(orders::look))
         .route("/admin/invoices", get(invoices::list))
-        .route("/admin/invoices.csv", get(invoices::csv))
+        .route("/admin/invoices.csv", get(invoices::download_list))
         .route("/admin/invoices/terms", get(invoices::terms).post(invoices::save_terms))
         .route("/admin/invoices/{id}", get(invoices::show))
         .route("/admin/invoices/{id}/pdf", get(invoices::download))

@@ -19,7 +19,8 @@ pub(super) fn run() -> ExitCode {
         for (house, balance) in &report.house {
             println!("{house:?} {}", balance.display());
         }
-        let findings: Vec<String> = report.findings.iter().map(ToString::to_string).chain(by_request).chain(of_plans).chain(of_figures).chain(of_invoices).collect();
+        let findings: Vec<String> =
+            report.findings.iter().map(ToString::to_string).chain(by_request).chain(of_plans).chain(of_figures).chain(of_invoices).collect();
         if findings.is_empty() {
             println!("The books are clean.");
             return Ok(ExitCode::SUCCESS);

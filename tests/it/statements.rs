@@ -3,7 +3,8 @@
 use crate::harness::{TestDb, source, source::SourceFile};
 use farebox::db::{Bulk, Engine, node, revision};
 use farebox::{
-    accounting, accounts, admin_log, catalog, channels, coupons, gift_cards, invoices, jobs, keys, ledger, mail, payments, plans, referrals, sessions, settings, usage,
+    accounting, accounts, admin_log, catalog, channels, coupons, gift_cards, invoices, jobs, keys, ledger, mail, payments, plans, referrals, sessions,
+    settings, usage,
 };
 use sqlx::any::{AnyTypeInfo, AnyTypeInfoKind};
 use sqlx::{AssertSqlSafe, Column, Either, Executor, SqlSafeStr, Statement};
