@@ -27,6 +27,9 @@ impl Payments {
             let mut tx = self.db.write().await?;
             self.on_paid(&mut tx, &seen).await?;
             tx.commit().await?;
+        } else if let (None, Some(customer)) = (seen.order, &seen.customer) {
+            // The payments of a subscription's bills do not say for what they are.
+            self.hear_of_bills(customer).await?;
         }
         Ok(())
     }

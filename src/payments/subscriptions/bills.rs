@@ -11,7 +11,7 @@ use crate::payments::store::NewRefundRow;
 use crate::payments::{Order, PaymentError, Payments, What, store};
 use crate::plans::{self, Edition, NewTerm, Renewed, RenewedTerm, Standing, SubscriptionError, When};
 
-/// A period that begins so much later than the last one has ended follows another that was not heard of.
+/// A period that begins so much later than the last one has ended, or by half of its length, follows another that was not heard of.
 const GAP_MS: i64 = 26 * 60 * 60 * 1_000;
 /// The provider's clock is not ours.
 const EARLIER_MS: i64 = 60 * 60 * 1_000;
@@ -37,8 +37,9 @@ impl Payments {
             self.begin_late(&first).await?;
             standing = plans::standing(&mut *self.db.read().await?, external).await?;
         }
+        let gap = GAP_MS.min((told.period_end - told.period_start) / 2);
         if let Some(standing) = standing
-            && (told.reason == InvoiceReason::Change || told.period_start > standing.paid_until.saturating_add(GAP_MS))
+            && (told.reason == InvoiceReason::Change || told.period_start > standing.paid_until.saturating_add(gap))
         {
             self.catch_up(external, standing.since, Some(told)).await?;
         }

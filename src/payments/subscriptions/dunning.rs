@@ -81,7 +81,16 @@ impl Payments {
     /// # Errors
     /// The provider's.
     pub async fn pay_again(&self, subscription: Id) -> Result<PaidAgain, PaymentError> {
-        let Some(unpaid) = super::store::open(&mut *self.db.read().await?, subscription).await? else { return Ok(PaidAgain::Nothing) };
+        let mut conn = self.db.read().await?;
+        let Some(unpaid) = super::store::open(&mut conn, subscription).await? else { return Ok(PaidAgain::Nothing) };
+        let standing = match plans::external(&mut conn, subscription).await? {
+            Some(external) => plans::standing(&mut conn, &external).await?,
+            None => None,
+        };
+        drop(conn);
+        if standing.is_none_or(|standing| standing.state == State::Ended) {
+            return Ok(PaidAgain::Nothing);
+        }
         let provider = self.provider()?;
         let charged = provider.pay_invoice(&unpaid.bill, &self.kit.ids.next().to_string()).await?;
         // Whatever was answered, the bill says how it stands.

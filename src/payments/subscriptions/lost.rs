@@ -1,5 +1,6 @@
 //! Renewals of which nothing was heard: the shop asks.
 
+use super::store;
 use crate::payments::inbox::Handled;
 use crate::payments::{PaymentError, Payments};
 use crate::plans;
@@ -30,6 +31,21 @@ impl Payments {
             }
         }
         Ok(due.len())
+    }
+
+    /// Asks about everything of one of the provider's customers that renews or is about to: one of its bills was paid, and nobody knows which.
+    pub(in crate::payments) async fn hear_of_bills(&self, customer: &str) -> Result<(), PaymentError> {
+        let provider = self.provider()?.name();
+        let Some(user) = store::user_of_customer(&mut *self.db.read().await?, provider, customer).await? else { return Ok(()) };
+        for order in store::pending_subscriptions(&mut *self.db.read().await?, user).await? {
+            self.look(order).await?;
+        }
+        for external in plans::externals(&mut *self.db.read().await?, user).await? {
+            if let Some(standing) = plans::standing(&mut *self.db.read().await?, &external).await? {
+                self.catch_up(&external, standing.since, None).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn look_at_renewal(&self, external: &str) -> Result<(), PaymentError> {

@@ -7,6 +7,8 @@ use sqlx::{Any, Row};
 
 crate::statements! {
     ORDER_OF_BILL = "SELECT id FROM orders WHERE user_id = $1 AND details = $2";
+    USER_OF_CUSTOMER = "SELECT user_id FROM provider_customer WHERE provider = $1 AND customer = $2";
+    PENDING_SUBSCRIPTIONS = "SELECT id FROM orders WHERE user_id = $1 AND state = 'pending' AND what = 'plan' AND details = 'subscription' ORDER BY id";
     /// A message about an earlier try changes nothing any more.
     NOTE = "INSERT INTO unpaid_bill (provider, bill, subscription_id, amount, currency, attempts, next_attempt_at, page, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
@@ -42,6 +44,17 @@ impl UnpaidBill {
 /// The order of a bill that was collected.
 pub(super) async fn order_of_bill(conn: &mut Conn, user: Id, source: &str) -> Result<Option<Id>, sqlx::Error> {
     Ok(sqlx::query_scalar::<Any, i64>(ORDER_OF_BILL).bind(user.0).bind(source.to_owned()).fetch_optional(conn).await?.map(Id))
+}
+
+/// Which of ours one of the provider's customers is.
+pub(super) async fn user_of_customer(conn: &mut Conn, provider: &str, customer: &str) -> Result<Option<Id>, sqlx::Error> {
+    let query = sqlx::query_scalar::<Any, i64>(USER_OF_CUSTOMER).bind(provider.to_owned()).bind(customer.to_owned());
+    Ok(query.fetch_optional(conn).await?.map(Id))
+}
+
+/// The orders with which a customer is about to subscribe.
+pub(super) async fn pending_subscriptions(conn: &mut Conn, user: Id) -> Result<Vec<Id>, sqlx::Error> {
+    Ok(sqlx::query_scalar::<Any, i64>(PENDING_SUBSCRIPTIONS).bind(user.0).fetch_all(conn).await?.into_iter().map(Id).collect())
 }
 
 /// Notes that a bill could not be collected. Whether that try was not known.

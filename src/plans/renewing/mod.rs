@@ -5,7 +5,7 @@ pub mod store;
 mod telling;
 
 pub use telling::{
-    Edition, Heard, Standing, Untold, Word, edition, external, heard, is_unspent, look_later, overdue, standing, stir, tell_later, told, untold,
+    Edition, Heard, Standing, Untold, Word, edition, external, externals, heard, is_unspent, look_later, overdue, standing, stir, tell_later, told, untold,
 };
 
 use super::calendar::Stretch;

@@ -22,6 +22,7 @@ crate::statements! {
     /// How many periods of a term there are, of which so many were opened, and where its numbers begin.
     PERIODS = "SELECT t.periods, (SELECT COUNT(*) FROM plan_period p WHERE p.subscription_id = t.subscription_id AND p.number >= t.first_period \
         AND p.number < t.first_period + t.periods), t.first_period FROM plan_term t WHERE t.subscription_id = $1 AND t.number = $2";
+    EXTERNALS = "SELECT external_id FROM plan_subscription WHERE user_id = $1 AND external_id IS NOT NULL ORDER BY id DESC LIMIT $2";
     EXTERNAL = "SELECT external_id FROM plan_subscription WHERE id = $1";
     UNTOLD = concat!("SELECT s.id, s.external_id, s.state, s.cancelled_at, s.revision, s.tell_tries, v.plan_id, v.id, v.terms FROM plan_subscription s \
         JOIN plan_version v ON v.id = COALESCE(s.next_version_id, ", last_version!(), ") \
@@ -69,6 +70,10 @@ pub(super) async fn periods(conn: &mut Conn, subscription: Id, term: i64) -> Res
 
 pub(super) async fn external(conn: &mut Conn, subscription: Id) -> Result<Option<String>, sqlx::Error> {
     Ok(sqlx::query_scalar::<Any, Option<String>>(EXTERNAL).bind(subscription.0).fetch_optional(conn).await?.flatten())
+}
+
+pub(super) async fn externals(conn: &mut Conn, user: Id, limit: i64) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar::<Any, String>(EXTERNALS).bind(user.0).bind(limit).fetch_all(conn).await
 }
 
 pub(super) async fn untold(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<Untold>, sqlx::Error> {

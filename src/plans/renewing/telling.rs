@@ -3,12 +3,15 @@
 
 use super::store;
 use crate::db::{Conn, Tx};
-use crate::kernel::{Id, Kit, NEVER};
+use crate::kernel::{Id, Kit};
 use crate::ledger::{Books, House};
 use crate::plans::periods::{self, Live};
 use crate::plans::store as plans;
 use crate::plans::subscription::SubscriptionError;
 use crate::plans::{State, Terms};
+
+/// So many subscriptions of a customer are looked at.
+const LATEST: i64 = 20;
 
 /// Terms of a plan as they were sold at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +165,7 @@ pub async fn is_unspent(conn: &mut Conn, books: &Books, standing: &Standing, now
 /// [`SubscriptionError::NotFound`].
 pub async fn stir(tx: &mut Tx, subscription: Id) -> Result<(), SubscriptionError> {
     let mut live = Live::lock(tx, subscription).await?;
-    Ok(periods::save(tx, &mut live, true).await?)
+    periods::save(tx, &mut live, true).await
 }
 
 /// What the payment provider calls a subscription, when it renews it.
@@ -171,6 +174,14 @@ pub async fn stir(tx: &mut Tx, subscription: Id) -> Result<(), SubscriptionError
 /// The database's.
 pub async fn external(conn: &mut Conn, subscription: Id) -> Result<Option<String>, sqlx::Error> {
     store::external(conn, subscription).await
+}
+
+/// What the payment provider calls the subscriptions of a customer, the newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn externals(conn: &mut Conn, user: Id) -> Result<Vec<String>, sqlx::Error> {
+    store::externals(conn, user, LATEST).await
 }
 
 /// A version of a plan's terms.
@@ -213,10 +224,10 @@ pub async fn overdue(conn: &mut Conn, paid_until: i64, now: i64, limit: i64) -> 
     store::overdue(conn, paid_until, now, limit).await
 }
 
-/// Notes when the provider is asked next about a subscription; [`NEVER`] never.
+/// Notes when the provider is asked next about a subscription.
 ///
 /// # Errors
 /// The database's.
 pub async fn look_later(tx: &mut Tx, external_id: &str, at: i64) -> Result<(), sqlx::Error> {
-    store::look_later(tx, external_id, at.min(NEVER)).await
+    store::look_later(tx, external_id, at).await
 }

@@ -129,3 +129,26 @@ async fn renewals_whose_messages_are_lost_are_found_and_none_is_left_out() {
     assert_eq!(till.orders_of(user).await.len(), 4, "what was lost is fetched, and changes nothing any more");
     till.finish().await;
 }
+
+#[tokio::test]
+async fn a_refund_of_a_renewal_that_is_told_before_the_renewal_hears_of_it_first() {
+    let till = Till::held().await;
+    let (user, plan) = (till.customer().await.user.id, till.plan(MONTH).await);
+    let order = till.subscribed(user, plan).await;
+    till.go_to(till.period(&order).1).await;
+    let bill = till.stripe.object(order.subscription.as_deref().unwrap())["latest_invoice"].as_str().unwrap().to_owned();
+    let paid = till.stripe.messages().into_iter().rev().find(|message| message.kind == "payment_intent.succeeded").unwrap();
+    let before = till.stripe.messages().len();
+    till.stripe.refund_by_hand(object(&paid)["id"].as_str().unwrap(), None).unwrap();
+    for message in till.stripe.messages().split_off(before) {
+        till.deliver(&message).await;
+    }
+    till.handled().await;
+    till.shop.app.payments.refund_due().await.unwrap();
+    let orders = till.orders_of(user).await;
+    assert_eq!((orders.len(), orders[1].details.clone(), orders[1].state), (2, format!("invoice:{bill}"), State::Refunded));
+    assert_eq!((till.subscription(user).await.state, till.left(user).await.0), (PlanState::Ended, farebox::kernel::Usd::ZERO));
+    till.deliver_all().await;
+    assert_eq!(till.orders_of(user).await.len(), 2);
+    till.finish().await;
+}
