@@ -52,9 +52,11 @@ pub(super) fn prepare<'a>(call: &'a Call, attempt: &Attempt, cap: Option<u64>) -
                 return Err(Unfit::new(field, format!("'{field}' asks for a search that has no price here. Leave it out, or ask the operator to set one.")));
             }
             let is_chat = matches!(operation, Operation::Generate(_));
+            // What OpenAI takes for legacy completions where nobody says: servers differ, and it is what the answer is held to.
+            let unsaid = envelope.output_cap.filter(|_| operation == Operation::Completions);
             let edits = Edits {
                 model: (upstream != envelope.model).then_some(upstream),
-                cap,
+                cap: cap.or(unsaid),
                 is_openai: is_openai(&attempt.channel),
                 overrides: is_chat.then_some(&attempt.channel.options.body_overrides),
                 ask_usage: matches!(operation, Operation::Generate(Dialect::Chat) | Operation::Completions),
