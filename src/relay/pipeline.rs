@@ -3,6 +3,7 @@
 use super::bound::{Fit, Size};
 use super::cache::{CacheKey, Kept, Question};
 use super::charge::{Call, CallParts, Charge, Ending, Used};
+use super::dialect::embed;
 use super::dispatch::{self, Dispatched, Whole};
 use super::envelope::Envelope;
 use super::error::ApiError;
@@ -387,6 +388,7 @@ impl Whole {
         }
         let body = match &self.rename {
             Some(rename) if self.is_json => rename.answer(self.body.clone()),
+            None if self.is_embedded => embed::with_counted(&self.body, settled.usage.all_input()).map_or_else(|| self.body.clone(), Bytes::from),
             _ => self.body.clone(),
         };
         cost.and_then(|cost| whole::with_cost(&body, cost)).map_or(body, Bytes::from)

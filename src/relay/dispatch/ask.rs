@@ -172,7 +172,7 @@ async fn whole_answer(charge: &mut Charge, response: Response, idle: Duration, p
             let answer = dialect::parse_answer(from, &body).map_err(|broken| Miss::broken(broken.to_string()))?;
             let usage = answer.usage;
             let translated = Some(Box::new(Translated { answer, to, echo: echo(call, to)? }));
-            Whole { body, usage, is_json: true, content_type: "application/json".to_owned(), rename: None, translated }
+            Whole { body, usage, is_json: true, content_type: "application/json".to_owned(), rename: None, is_embedded: false, translated }
         }
         (Back::EmbedFromOpenAi | Back::EmbedFromGemini, operation) => embeddings(call, &body, back, operation)?,
         (_, operation) => {
@@ -184,6 +184,7 @@ async fn whole_answer(charge: &mut Charge, response: Response, idle: Duration, p
                 is_json,
                 content_type: client_type(operation, is_json, content_type),
                 rename: Rename::new(&way.model, &call.envelope.model),
+                is_embedded: false,
                 translated: None,
             }
         }
@@ -214,7 +215,8 @@ fn embeddings(call: &Call, body: &[u8], back: Back, operation: Operation) -> Res
         let usage = crate::relay::report::read_answer(crate::relay::report::Form::Gemini, body);
         (embed::gemini_answer_to_openai(body, &call.body, &call.envelope.model).map_err(garbage)?, usage)
     };
-    Ok(Whole { body: body.into(), usage, is_json: true, content_type: "application/json".to_owned(), rename: None, translated: None })
+    let (content_type, is_embedded) = ("application/json".to_owned(), back == Back::EmbedFromGemini);
+    Ok(Whole { body: body.into(), usage, is_json: true, content_type, rename: None, is_embedded, translated: None })
 }
 
 pub(super) async fn read_up_to(response: Response, limit: usize, idle: Duration) -> Result<Bytes, Miss> {

@@ -36,6 +36,8 @@ pub(super) struct Whole {
     pub(super) content_type: String,
     /// The public name of the model, when the upstream has another.
     pub(super) rename: Option<Rename>,
+    /// Embeddings that were written anew for an OpenAI caller.
+    pub(super) is_embedded: bool,
     /// The answer in the form between the dialects, when the upstream speaks another one than the caller.
     pub(super) translated: Option<Box<Translated>>,
 }

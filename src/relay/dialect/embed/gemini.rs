@@ -103,6 +103,18 @@ pub fn gemini_answer_to_openai(body: &[u8], request: &[u8], model: &str) -> Resu
         UsageReport::Absent => 0,
         UsageReport::Absurd => return Err(Broken::AbsurdUsage),
     };
-    out.push_str(&format!(r#"],"model":{},"usage":{}}}"#, json!(model), json!({"prompt_tokens": read, "total_tokens": read})));
+    out.push_str(&format!(r#"],"model":{}"#, json!(model)));
+    out.push_str(&end(read));
     Ok(out.into_bytes())
+}
+
+/// How an answer to an OpenAI caller ends.
+fn end(read: u64) -> String {
+    format!(r#","usage":{}}}"#, json!({"prompt_tokens": read, "total_tokens": read}))
+}
+
+/// The answer with the tokens that were counted here, when the upstream told none, as Gemini usually does; none when it is no such answer.
+pub fn with_counted(answer: &[u8], read: u64) -> Option<Vec<u8>> {
+    let begin = answer.strip_suffix(end(0).as_bytes())?;
+    Some([begin, end(read).as_bytes()].concat())
 }

@@ -7,7 +7,7 @@
 mod gemini;
 mod openai;
 
-pub use gemini::{gemini_answer_to_openai, gemini_to_openai};
+pub use gemini::{gemini_answer_to_openai, gemini_to_openai, with_counted};
 pub use openai::{openai_answer_to_gemini, openai_to_gemini};
 
 use super::canonical::Broken;
