@@ -74,7 +74,8 @@ impl Size {
             media.iter().filter(|media| of(media)).fold(first, |sum, media| sum.saturating_add(media.most(&envelope.model)))
         };
         Self {
-            bytes,
+            // What is read again with each document has to be paid for each time.
+            bytes: bytes.saturating_add(envelope.again_bytes()),
             media_tokens: sum(of_form.saturating_add(envelope.fetches.saturating_mul(FETCHED)), |_| true),
             sound_tokens: sum(0, |media| matches!(media, Media::Sound { .. })),
             picture_tokens: sum(of_form, |media| matches!(media, Media::Image { .. })),

@@ -133,7 +133,9 @@ pub(super) fn count_input(envelope: &Envelope, body: &[u8], care: Care) -> u64 {
 fn count_texts(envelope: &Envelope, body: &[u8], care: Care) -> u64 {
     let (texts, tokens) = envelope.texts(body);
     let turns = if matches!(envelope.operation, Operation::Generate(_)) { envelope.turns } else { 0 };
-    count::input(&envelope.model, care, texts.iter().map(AsRef::as_ref), turns, 0).saturating_add(tokens)
+    let again: u64 = envelope.again(body).iter().map(|text| count::text_with(&envelope.model, care, text)).sum();
+    let once = count::input(&envelope.model, care, texts.iter().map(AsRef::as_ref), turns, 0);
+    once.saturating_add(tokens).saturating_add(again.saturating_mul(envelope.again))
 }
 
 /// What a request used.

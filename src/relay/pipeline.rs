@@ -308,7 +308,7 @@ impl Call {
             images: wanted.images,
             characters: wanted.characters,
             audio_ms: wanted.audio_ms.unwrap_or(wanted.audio_bytes.saturating_mul(1000) / count::USUAL_BYTES_PER_SECOND),
-            searches: self.envelope.searches.min(1),
+            searches: if self.envelope.operation == Operation::Rerank { self.envelope.searches } else { self.envelope.searches.min(1) },
             ..Usage::default()
         }
     }

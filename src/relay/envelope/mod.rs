@@ -47,6 +47,8 @@ pub struct Envelope {
     pub affinity: Option<String>,
     /// How many searches the request may set off.
     pub searches: u64,
+    /// How often the first of its texts is read beside the first time: a query, with each further document.
+    pub again: u64,
     /// The field that asks for a tool which the provider bills by the piece.
     pub by_the_piece: Option<&'static str>,
     /// How often tools of the provider's may bring to the model what is not in the request: the pages of a search, answers of other servers.
@@ -183,6 +185,7 @@ impl Envelope {
             needs: Needs::default(),
             affinity: None,
             searches: 0,
+            again: 0,
             fetches: 0,
             by_the_piece: None,
             spoken: false,
@@ -205,6 +208,17 @@ impl Envelope {
         }
         out.extend(self.spans.definitions.iter().map(|range| String::from_utf8_lossy(&body[range.clone()])));
         (out, tokens)
+    }
+
+    /// How many bytes are read again.
+    pub fn again_bytes(&self) -> usize {
+        self.spans.texts.first().map_or(0, Range::len).saturating_mul(usize::try_from(self.again).unwrap_or(usize::MAX))
+    }
+
+    /// The texts that are read again.
+    pub fn again<'b>(&self, body: &'b [u8]) -> Vec<Cow<'b, str>> {
+        let first = self.spans.texts.first().filter(|_| self.again > 0);
+        first.map_or_else(Vec::new, |range| texts::strings(&body[range.clone()], None))
     }
 
     /// The texts that a model surely reads: as [`Envelope::texts`], but tools without the names and signs around their words, and no seals, which some providers drop.

@@ -70,21 +70,32 @@ pub(super) fn plain(operation: Operation, text: &str) -> Result<Envelope, ApiErr
     if reader.flag("stream")? {
         return Err(reader.invalid("stream", "false: this is answered as a whole"));
     }
-    let texts = if operation == Operation::Rerank {
+    let (texts, documents) = if operation == Operation::Rerank {
         reader.must("query")?;
-        reader.must("documents")?;
-        reader.ranges(&["query", "documents"])?
+        let documents = documents(reader.must("documents")?.get());
+        (reader.ranges(&["query", "documents"])?, Some(documents))
     } else {
         reader.must("input")?;
-        reader.ranges(&["input"])?
+        (reader.ranges(&["input"])?, None)
     };
     Ok(Envelope {
         output_cap: Some(0),
         include_cost: include_cost(&reader)?,
-        searches: u64::from(operation == Operation::Rerank),
+        searches: documents.map_or(0, |documents| searches(documents, texts[1].len())),
+        again: documents.map_or(0, |documents| documents.saturating_sub(1)),
         spans: Spans { model: model_at, turns: texts[0].clone(), texts, start: start_of(text), ..Spans::default() },
         ..Envelope::new(operation, model)
     })
+}
+
+/// How many documents are to be ranked.
+fn documents(json: &str) -> u64 {
+    serde_json::from_str::<Vec<serde::de::IgnoredAny>>(json).map_or(1, |documents| documents.len() as u64)
+}
+
+/// How many units of reranking that is, as Cohere has defined them: a hundred documents each, and a document that is longer than 500 tokens is several.
+fn searches(documents: u64, bytes: usize) -> u64 {
+    documents.saturating_add(count::estimate(bytes) / 500).div_ceil(100).max(1)
 }
 
 /// Pictures from a prompt, or from pictures by their addresses.
