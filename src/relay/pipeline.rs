@@ -297,8 +297,19 @@ impl Call {
     /// What a report of the upstream's is held against.
     pub(super) fn report_bound(&self, output_cap: u64) -> report::Bound {
         let is_text = matches!(self.envelope.operation, Operation::Generate(_) | Operation::Completions);
-        let input = (is_text && !self.size.unseen).then_some((self.size.bytes as u64).saturating_add(self.size.media_tokens));
-        report::Bound { input, output: is_text.then_some(output_cap) }
+        let pieces = (!is_text).then(|| self.size.most_of_pieces(self.prices()));
+        let read = pieces.map_or_else(|| (self.size.bytes as u64).saturating_add(self.size.media_tokens), |most| most.all_input());
+        let output = pieces.map_or(output_cap, |most| most.all_output());
+        report::Bound { input: (!self.size.unseen).then_some(read), output: Some(output), pieces }
+    }
+
+    /// Whether a report can be true of what was asked. One that cannot is told to whoever reads the log.
+    pub(super) fn believes(&self, usage: &Usage, output_cap: u64) -> bool {
+        let is_plausible = report::plausible(usage, self.report_bound(output_cap));
+        if !is_plausible {
+            tracing::warn!(request = %self.id, model = self.envelope.model, ?usage, "an upstream reports usage that cannot be true of what was asked; it is counted here");
+        }
+        is_plausible
     }
 
     /// What the request itself tells of the usage, for upstreams that tell nothing.
@@ -343,13 +354,12 @@ impl Call {
 async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiError> {
     let call = Arc::clone(&charge.call);
     let operation = call.envelope.operation;
-    let bound = call.report_bound(charge.output_cap);
     let used = match whole.usage {
-        report::UsageReport::Usage(usage) if report::plausible(&usage, bound) => Used::Reported(call.by_the_piece(usage)),
+        report::UsageReport::Usage(usage) if call.believes(&usage, charge.output_cap) => Used::Reported(call.by_the_piece(usage)),
         _ => {
-            let (text, pictures) = whole.text(operation);
-            let spoken_ms = if operation == Operation::Speech { count::sound_ms(&whole.body) } else { None };
-            Used::Delivered { text, told: call.known_beside(Usage::default(), pictures), spoken_ms }
+            let (text, made) = whole.text(operation);
+            let spoken_ms = if operation == Operation::Speech { count::sound_ms(&whole.body) } else { Some(made.sound_ms).filter(|ms| *ms > 0) };
+            Used::Delivered { text, told: call.known_beside(Usage::default(), made.pictures), spoken_ms }
         }
     };
     let is_reported = matches!(used, Used::Reported(_));

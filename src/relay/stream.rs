@@ -185,8 +185,11 @@ impl StreamBody {
         if let Some(used) = self.used_as_reported() {
             return used;
         }
-        let bound = self.charge.as_ref().map(|charge| charge.call.report_bound(charge.output_cap)).unwrap_or_default();
-        let told = Some(self.flow.told()).filter(|told| self.flow.reported().is_none() && report::plausible(told, bound));
+        let believes = |usage: &Usage| self.charge.as_ref().is_some_and(|charge| charge.call.believes(usage, charge.output_cap));
+        let told = match self.flow.reported() {
+            Some(unbelievable) => believes(&unbelievable).then_some(unbelievable),
+            None => Some(self.flow.told()).filter(believes),
+        };
         self.delivered(told.unwrap_or_default())
     }
 
@@ -271,6 +274,29 @@ impl StreamBody {
         self.counted = (counted, to);
         self.review_at = most + cap.saturating_sub(counted).max(CAP_GRACE);
         counted > forgiven(cap)
+    }
+
+    /// Whether what was made beside words, or what the upstream tells of its usage on the way, has come to cost more than is held, and as much more as
+    /// words may. Most streams have neither.
+    fn is_beyond_hold(&mut self) -> bool {
+        let (told, made) = (self.flow.told(), self.flow.made());
+        let seen = (told.all_output(), made);
+        if seen == self.weighed || self.flow.reported().is_some() {
+            return false;
+        }
+        self.weighed = seen;
+        let Some((charge, held)) = self.charge.as_ref().and_then(|charge| Some((charge, charge.held()?))) else { return false };
+        // So many tokens are held for.
+        if made == Made::default() && seen.0 <= charge.output_cap {
+            return false;
+        }
+        let (call, prices) = (&charge.call, charge.call.prices());
+        let told = if report::plausible(&told, call.report_bound(charge.output_cap)) { told } else { Usage::default() };
+        let input = if told.all_input() > 0 { told.input } else { count::estimate(call.size.bytes) };
+        let images = if told.image_output > 0 { told.images } else { told.images.max(made.pictures) };
+        let so_far = prices.in_fewest_tokens(Usage { input, images, ..told }, made.sound_ms);
+        let forgiven = Usd(held.0 / 10) + prices.cost(Usage { output: CAP_GRACE, ..Usage::default() });
+        prices.charge(&apart(told, self.counted.0, so_far)) > held + forgiven
     }
 
     /// The upstream is done, and what it had kept back for the end goes out with it, unless that is more than may come.

@@ -120,6 +120,8 @@ pub struct Bound {
     pub input: Option<u64>,
     /// The most tokens of output that were asked for, all choices together; none when no cap was sent.
     pub output: Option<u64>,
+    /// The most of each kind, where no words were asked for: pictures, sound, searches are as many as the request says.
+    pub pieces: Option<Usage>,
 }
 
 /// More input than any model reads in one request, all rounds of its own tools together.
@@ -134,11 +136,25 @@ const OVERSHOOT: u64 = 1_024;
 /// Whether a report can be true of what was asked. The margins are generous: this catches an upstream that has lost its measure, not one that rounds.
 pub fn plausible(usage: &Usage, bound: Bound) -> bool {
     let searched = usage.searches > 0;
-    let input = bound.input.filter(|_| !searched).map_or(MOST_INPUT, |most| most.saturating_mul(2).saturating_add(UNSEEN_INPUT));
+    let input = bound.input.filter(|_| !searched || bound.pieces.is_some()).map_or(MOST_INPUT, |most| most.saturating_mul(2).saturating_add(UNSEEN_INPUT));
     // Not every upstream counts thoughts and pictures against the cap.
     let capped = usage.output.saturating_add(usage.audio_output);
     let output = bound.output.map_or(MOST_OUTPUT, |cap| cap.saturating_add(cap / 4).saturating_add(OVERSHOOT));
-    usage.all_input() <= input && capped <= output && usage.all_output() <= output.saturating_add(MOST_OUTPUT)
+    let beside = if bound.pieces.is_some() { 0 } else { MOST_OUTPUT };
+    let is_within = usage.all_input() <= input && capped <= output && usage.all_output() <= output.saturating_add(beside);
+    is_within && bound.pieces.is_none_or(|most| as_many(usage, &most))
+}
+
+/// How much longer than its bytes say a sound may be: some providers charge a least duration.
+const LEAST_SOUND_MS: u64 = 60_000;
+
+/// Whether a report has no more of what comes by the piece than was asked for. A long document is several to those who rerank, and a sound may be packed tightly.
+fn as_many(usage: &Usage, most: &Usage) -> bool {
+    let twice = |count: u64| count.saturating_mul(2);
+    usage.images <= most.images
+        && usage.searches <= twice(most.searches)
+        && usage.characters <= twice(most.characters)
+        && usage.audio_ms <= twice(most.audio_ms).saturating_add(LEAST_SOUND_MS)
 }
 
 #[cfg(test)]

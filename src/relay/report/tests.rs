@@ -133,7 +133,7 @@ fn a_usage_object_alone_reads_the_same() {
 
 #[test]
 fn a_report_is_held_against_what_was_asked() {
-    let bound = Bound { input: Some(1_000), output: Some(100) };
+    let bound = Bound { input: Some(1_000), output: Some(100), pieces: None };
     let used = |input, output, reasoning| Usage { input, output, reasoning, ..Usage::default() };
     for (usage, is_plausible) in [
         (used(1_000, 100, 0), true),
@@ -148,4 +148,25 @@ fn a_report_is_held_against_what_was_asked() {
     }
     assert!(plausible(&used(1_000_000, 200_000, 0), Bound::default()));
     assert!(!plausible(&used(100_000_000, 1, 0), Bound::default()));
+}
+
+#[test]
+fn what_comes_by_the_piece_is_held_against_what_was_asked() {
+    let most = Usage { images: 2, characters: 100, audio_ms: 30_000, searches: 1, ..Usage::default() };
+    let bound = Bound { input: Some(1_000), output: Some(14_000), pieces: Some(most) };
+    let none = Usage::default();
+    for (usage, is_plausible) in [
+        (most, true),
+        (Usage { image_output: 14_000, ..none }, true),
+        (Usage { image_output: 140_000, ..none }, false),
+        (Usage { input: 2_000, searches: 2, ..none }, true),
+        (Usage { input: 2_000_000, searches: 1, ..none }, false),
+        (Usage { images: 3, ..none }, false),
+        (Usage { searches: 3, ..none }, false),
+        (Usage { characters: 201, ..none }, false),
+        (Usage { audio_ms: 120_000, ..none }, true),
+        (Usage { audio_ms: 120_001, ..none }, false),
+    ] {
+        assert_eq!(plausible(&usage, bound), is_plausible, "{usage:?}");
+    }
 }
