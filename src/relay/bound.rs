@@ -126,7 +126,7 @@ impl Size {
     /// where the cost reaches what is held. What the model gives at most by itself is held for, and may come.
     pub fn output_limit(&self, prices: &Prices, held: Option<Usd>) -> u64 {
         if self.output_cap.is_some() {
-            return self.output(self.cap());
+            return self.output(self.cap()).saturating_add(self.heard());
         }
         let covered = held.and_then(|held| prices.affordable_output(held, &self.most(prices, count::estimate(self.bytes), 0)));
         covered.unwrap_or(u64::MAX).clamp(self.output(self.model_cap.unwrap_or(0).max(self.floor())), self.output(self.model_cap.unwrap_or(0).max(MOST_OUTPUT)))
@@ -136,13 +136,30 @@ impl Size {
         per_choice.saturating_mul(self.choices)
     }
 
+    /// How long the sound is at most that comes as a file.
+    fn audio_seconds(&self) -> u64 {
+        self.wanted.audio_bytes / BYTES_PER_SECOND + u64::from(self.wanted.audio_bytes > 0)
+    }
+
+    /// The most tokens that are written down of it.
+    fn heard(&self) -> u64 {
+        match self.audio_seconds() {
+            0 => 0,
+            seconds => seconds.saturating_mul(HEARD_PER_SECOND).saturating_add(HEARD_BESIDE),
+        }
+    }
+
+    /// The most that a request can use which is no conversation.
+    pub fn most_of_pieces(&self, prices: &Prices) -> Usage {
+        self.most(prices, self.bytes as u64, 0)
+    }
+
     /// The most that is used when the text of the input has `input` tokens and the answer `output`: media beside it, each in its kind.
     fn most(&self, prices: &Prices, input: u64, output: u64) -> Usage {
         let input = input.saturating_add(self.media_tokens.saturating_sub(self.sound_tokens));
-        let audio_seconds = self.wanted.audio_bytes / BYTES_PER_SECOND + u64::from(self.wanted.audio_bytes > 0);
-        let heard = if audio_seconds > 0 { audio_seconds.saturating_mul(HEARD_PER_SECOND).saturating_add(HEARD_BESIDE) } else { 0 };
+        let audio_seconds = self.audio_seconds();
         let (input, cache_write_1h, pictures) = if self.hour { (0, input, 0) } else { (input.saturating_sub(self.picture_tokens), 0, self.picture_tokens) };
-        let output = output.saturating_add(heard);
+        let output = output.saturating_add(self.heard());
         let (output, spoken, painted) = match prices.dearest_answer(self.is_answer && self.spoken, self.is_answer) {
             Answer::Text => (output, 0, 0),
             // At least one, to be named: what a balance affords is asked with none.
@@ -278,6 +295,13 @@ mod tests {
         let painter = PRICES.with(Rare { image_input: Some(Price(2_000_000_000)), image_output: Some(Price(30_000_000_000)), ..Rare::default() });
         let seen = Size { media_tokens: 100, picture_tokens: 100, ..size() };
         assert_eq!(seen.worst_case(&painter), Usd(1_250_000 + 100 * 2_000 + 30_000_000));
+    }
+
+    #[test]
+    fn what_is_written_down_of_a_sound_may_be_as_long_as_the_sound() {
+        let sound = Size { output_cap: Some(0), wanted: Wanted { audio_bytes: 600_000, ..Wanted::default() }, ..size() };
+        assert_eq!(sound.output_limit(&PRICES, None), 601 * HEARD_PER_SECOND + HEARD_BESIDE);
+        assert_eq!(Size { output_cap: Some(0), ..size() }.output_limit(&PRICES, None), 0, "a picture has no words");
     }
 
     #[test]

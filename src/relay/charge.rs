@@ -209,7 +209,7 @@ impl Charge {
     pub(super) fn new(relay: Relay, call: Arc<Call>, hold: Option<Hold>, permit: Permit) -> Self {
         let output_cap = call.size.output_limit(call.prices(), hold.as_ref().map(|hold| hold.amount));
         let (serving, way, decision, cache_key) = (None, None, Decision::default(), call.cache_key);
-        let is_capped = call.size.output_cap.is_some();
+        let is_capped = call.size.output_cap.is_some_and(|cap| cap > 0);
         Self { relay, call, hold, serving, way, permit, decision, first_byte_ms: None, output_cap, is_capped, cache_key, dispatched: false, settled: false }
     }
 
