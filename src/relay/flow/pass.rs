@@ -163,9 +163,13 @@ impl Pass {
         }
     }
 
+    pub(super) fn tells_at_the_end(&self) -> bool {
+        self.wire != Wire::Gemini
+    }
+
     /// What of the usage was told so far. Where all of it comes at once, a part of it is not to be believed.
     pub(super) fn told(&self) -> Usage {
-        if self.wire == Wire::Chat { Usage::default() } else { self.scanner.told() }
+        if self.wire == Wire::Chat { self.scanner.told_whole() } else { self.scanner.told() }
     }
 
     pub(super) fn end(&mut self) -> Result<(), String> {

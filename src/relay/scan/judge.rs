@@ -102,6 +102,8 @@ impl Scanner {
     fn chat(&mut self, data: &[u8]) -> Verdict {
         self.has_reason = self.has_reason || says_reason(data);
         if !self.usage.may_tell(data) && !has(data, b"\"error\"") {
+            // What is said behind a report is not in it.
+            self.is_final = self.is_final && !says_words(data);
             return Verdict::Forward;
         }
         let Ok(chunk) = serde_json::from_slice::<Outline<'_>>(data) else { return Verdict::Broken(Broken::Garbage) };
@@ -222,6 +224,13 @@ fn says_reason(data: &[u8]) -> bool {
         let value = data[at + NAME.len()..].trim_ascii_start().strip_prefix(b":");
         value.is_some_and(|value| value.trim_ascii_start().starts_with(b"\""))
     })
+}
+
+/// Whether a chunk of a Chat stream brings words.
+fn says_words(data: &[u8]) -> bool {
+    let mut words = String::new();
+    super::append_answer(Wire::Chat, data, &mut words);
+    !words.is_empty()
 }
 
 /// What an event is: its name where it has one, which repeats the `type` in its data.

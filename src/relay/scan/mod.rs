@@ -225,7 +225,7 @@ impl Scanner {
             }
             Wire::Images => self.is_final,
             // Some servers leave out `[DONE]`.
-            Wire::Chat => self.is_final && self.has_reason,
+            Wire::Chat => self.has_reason && matches!(self.usage.report(), UsageReport::Usage(_)),
             _ => false,
         }
     }
@@ -251,6 +251,14 @@ impl Scanner {
     /// What of the usage was told so far.
     pub fn told(&self) -> Usage {
         self.usage.usage()
+    }
+
+    /// The same, where only a whole report says anything.
+    pub fn told_whole(&self) -> Usage {
+        match self.usage.report() {
+            UsageReport::Usage(usage) => usage,
+            _ => Usage::default(),
+        }
     }
 
     /// The data of the event that a Responses stream began with, in brief when that is very long.
