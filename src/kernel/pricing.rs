@@ -76,6 +76,11 @@ pub const TOKENS_PER_IMAGE: u64 = 6_240;
 /// What a unit of reranking is in tokens when a model has no price for one: a hundred documents of 500 tokens, as Cohere defines it.
 pub const TOKENS_PER_SEARCH: u64 = 50_000;
 
+/// The fewest tokens that a second of sound is made of: OpenAI's.
+const FEWEST_PER_SECOND: u64 = 20;
+/// The fewest tokens that a picture in an answer is made of: Gemini's.
+const FEWEST_PER_IMAGE: u64 = 1_120;
+
 /// The rates of a request whose input is longer than a limit: the whole of it is charged by them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -269,12 +274,23 @@ impl Prices {
     /// the sound is that was made.
     #[must_use]
     pub fn in_tokens(&self, usage: Usage, spoken_ms: u64) -> Usage {
+        self.by_tokens(usage, spoken_ms, TOKENS_PER_SECOND, TOKENS_PER_IMAGE)
+    }
+
+    /// The same with the fewest tokens that it can be: to see whether an answer has surely come to cost too much.
+    #[must_use]
+    pub fn in_fewest_tokens(&self, usage: Usage, spoken_ms: u64) -> Usage {
+        self.by_tokens(usage, spoken_ms, FEWEST_PER_SECOND, FEWEST_PER_IMAGE)
+    }
+
+    fn by_tokens(&self, usage: Usage, spoken_ms: u64, per_second: u64, per_image: u64) -> Usage {
         let rare = self.rare.as_deref().unwrap_or(&NO_RARE);
         let or = |told: u64, price: Option<Price>, pieces: u64| if told > 0 || price.is_some() { told } else { pieces };
+        let sound = |ms: u64| ms.saturating_mul(per_second).div_ceil(1000);
         Usage {
-            audio_input: or(usage.audio_input, rare.audio_minute, sound_tokens(usage.audio_ms)),
-            audio_output: or(usage.audio_output, rare.characters, sound_tokens(spoken_ms)),
-            image_output: or(usage.image_output, rare.image, usage.images.saturating_mul(TOKENS_PER_IMAGE)),
+            audio_input: or(usage.audio_input, rare.audio_minute, sound(usage.audio_ms)),
+            audio_output: or(usage.audio_output, rare.characters, sound(spoken_ms)),
+            image_output: or(usage.image_output, rare.image, usage.images.saturating_mul(per_image)),
             ..usage
         }
     }

@@ -150,7 +150,7 @@ pub(super) enum Used {
         text: String,
         /// What the upstream did report.
         told: Usage,
-        /// How long the sound is that was made, when its bytes tell.
+        /// How long the sound is that was made, when its bytes tell; else the text that was to be spoken does.
         spoken_ms: Option<u64>,
     },
     /// Nothing now: it was kept from an identical request.
@@ -216,6 +216,11 @@ impl Charge {
     /// The relay that serves it.
     pub(super) fn relay(&self) -> &Relay {
         &self.relay
+    }
+
+    /// What is held for it; none for what costs nothing.
+    pub(super) fn held(&self) -> Option<Usd> {
+        self.hold.as_ref().map(|hold| hold.amount)
     }
 
     /// The answer's first byte is here.
@@ -366,7 +371,7 @@ fn upstream_cost(channel: &Channel, model: &str, usage: Usage) -> Option<Usd> {
 /// Counts a request here, beside what was told. Off the async threads: a long conversation takes milliseconds.
 async fn count_delivered(call: Arc<Call>, delivered: String, told: Usage, spoken_ms: Option<u64>) -> Usage {
     let prices = call.prices().clone();
-    let spoken_ms = if told.characters > 0 { spoken_ms.unwrap_or_else(|| call.spoken_ms()) } else { 0 };
+    let spoken_ms = spoken_ms.unwrap_or_else(|| if told.characters > 0 { call.spoken_ms() } else { 0 });
     // Should the tokenizer fail, an estimate is charged: an answer that was delivered is not free.
     let estimate = (count::estimate(call.body.len()), count::estimate(delivered.len()));
     let count = move || {
@@ -379,6 +384,13 @@ async fn count_delivered(call: Arc<Call>, delivered: String, told: Usage, spoken
     });
     let input = if told.all_input() > 0 { told.input } else { input };
     // What the upstream said it thought is inside what it made, or was never said.
-    let output = output.saturating_sub(told.reasoning).max(told.output);
-    prices.in_tokens(Usage { input, output, ..told }, spoken_ms)
+    let said = output.saturating_sub(told.reasoning);
+    apart(told, said, prices.in_tokens(Usage { input, ..told }, spoken_ms))
+}
+
+/// The usage with `said` tokens of words, or as many as were told: what was told without its kinds has the sound and the pictures in it that `all` has beside.
+pub(super) fn apart(told: Usage, said: u64, all: Usage) -> Usage {
+    let sound = all.audio_output.saturating_sub(told.audio_output);
+    let beside = sound.saturating_add(all.image_output.saturating_sub(told.image_output));
+    Usage { output: said.max(told.output.saturating_sub(beside)), ..all }
 }

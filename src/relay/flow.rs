@@ -10,6 +10,7 @@ pub(super) use translate::Translation;
 use super::charge::Settled;
 use super::count;
 use super::error::ApiError;
+use super::scan::Made;
 use crate::kernel::Usage;
 use bytes::Bytes;
 
@@ -91,11 +92,11 @@ impl Flow {
         }
     }
 
-    /// How many pictures the client got inside the answer.
-    pub(super) fn pictures(&self) -> u64 {
+    /// The pictures and the sound that the client got inside the answer, as far as it was looked at: all, once its text was taken.
+    pub(super) fn made(&self) -> Made {
         match self {
-            Flow::Pass(pass) => pass.delivered.pictures,
-            Flow::Translation(translation) => translation.pictures,
+            Flow::Pass(pass) => pass.delivered.made,
+            Flow::Translation(translation) => translation.made,
         }
     }
 

@@ -383,11 +383,11 @@ async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiErro
 }
 
 impl Whole {
-    /// The text of the answer, for counting, and how many pictures are in it.
-    fn text(&self, operation: Operation) -> (String, u64) {
+    /// The text of the answer, for counting, and what is in it beside.
+    fn text(&self, operation: Operation) -> (String, scan::Made) {
         match &self.translated {
             Some(translated) => translated.text(),
-            None => (whole::text(operation, self.is_json, &self.body), super::scan::pictures(super::scan::Wire::of(operation), &self.body)),
+            None => (whole::text(operation, self.is_json, &self.body), scan::made(scan::Wire::of(operation), false, &self.body)),
         }
     }
 

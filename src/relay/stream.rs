@@ -4,16 +4,17 @@
 
 use super::Relay;
 use super::cache::{CacheKey, Kept, Recording};
-use super::charge::{Charge, Ending, Settled, Used};
+use super::charge::{Charge, Ending, Settled, Used, apart};
 use super::count;
 use super::dialect::{Dialect, gemini};
 use super::error::ApiError;
 use super::flow::{Flow, Taken};
 use super::operation::Operation;
 use super::report;
+use super::scan::Made;
 use crate::channels::Verdict;
 use crate::failpoint;
-use crate::kernel::Usage;
+use crate::kernel::{Usage, Usd};
 use crate::ledger::LedgerError;
 use crate::usage::Outcome;
 use bytes::{Bytes, BytesMut};
@@ -33,6 +34,8 @@ const CAP_GRACE: u64 = 64;
 const PIECE: usize = 16 * 1024;
 /// Why a stream is cut.
 const TOO_MUCH: &str = "it gave more output than was asked for";
+/// The same, by what is no text, and by what is told of the usage on the way.
+const TOO_DEAR: &str = "its cost has reached what is held";
 /// The longest answer, in bytes of text: more than any model gives, and would be memory without bound.
 const MAX_TEXT: usize = 64 * 1024 * 1024;
 
@@ -137,6 +140,8 @@ pub(super) struct StreamBody {
     review_at: u64,
     /// The tokens of the text that was counted for it, and how long that text is.
     counted: (u64, usize),
+    /// What was told and made beside words when its cost was last looked at.
+    weighed: (u64, Made),
     state: State,
     idle_timeout: Duration,
     checkpoint_every: Duration,
@@ -150,6 +155,12 @@ pub(super) struct StreamBody {
 
 impl StreamBody {
     pub(super) fn new(charge: Charge, response: reqwest::Response, first: Bytes, flow: Flow) -> Self {
+        Self(Some(Stream::new(charge, response, first, flow)))
+    }
+}
+
+impl Stream {
+    fn new(charge: Charge, response: reqwest::Response, first: Bytes, flow: Flow) -> Self {
         let config = &charge.relay().config;
         let now = Instant::now();
         let own = charge.serving.as_ref().and_then(|(channel, _)| channel.options.idle_timeout);
@@ -169,6 +180,7 @@ impl StreamBody {
             charge: Some(charge),
             review_at,
             counted: (0, 0),
+            weighed: Default::default(),
             state: State::Flowing,
             idle_timeout,
             checkpoint_every,
@@ -203,8 +215,9 @@ impl StreamBody {
     /// What was delivered, beside what was told of it and what the request itself says.
     fn delivered(&mut self, told: Usage) -> Used {
         let text = self.flow.take_text();
-        let told = self.charge.as_ref().map_or(told, |charge| charge.call.known_beside(told, self.flow.pictures()));
-        Used::Delivered { text, told, spoken_ms: None }
+        let made = self.flow.made();
+        let told = self.charge.as_ref().map_or(told, |charge| charge.call.known_beside(told, made.pictures));
+        Used::Delivered { text, told, spoken_ms: Some(made.sound_ms).filter(|ms| *ms > 0) }
     }
 
     /// The stream is over: settle, then send its end.
@@ -221,7 +234,7 @@ impl StreamBody {
         }
         if let Some(way) = &mut charge.way {
             // Nobody told it where to stop.
-            let is_at_fault = why.as_ref().is_some_and(|why| charge.is_capped || why != TOO_MUCH);
+            let is_at_fault = why.as_ref().is_some_and(|why| why != TOO_DEAR && (charge.is_capped || why != TOO_MUCH));
             way.report(if is_at_fault { Verdict::Broken } else { Verdict::Ok }, None);
         }
         let ending = Ending { outcome, status: 200, used, error: why };
@@ -253,6 +266,8 @@ impl StreamBody {
             self.break_off("an answer without end");
         } else if self.is_beyond_cap() {
             self.break_off(TOO_MUCH);
+        } else if self.is_beyond_hold() {
+            self.break_off(TOO_DEAR);
         } else {
             self.checkpoint();
         }
@@ -415,7 +430,7 @@ impl Body for StreamBody {
                 State::Flowing => {
                     if let Some(bytes) = ready!(self.poll_gathered(cx)) {
                         self.last_sent = Instant::now();
-                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                        return Poll::Ready(Some(bytes));
                     }
                 }
                 State::Settling(settling, after) => {
@@ -434,7 +449,7 @@ impl Body for StreamBody {
                     };
                     self.state = State::Ended;
                     if !tail.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::data(tail))));
+                        return Poll::Ready(Some(tail));
                     }
                 }
                 State::Ended => return Poll::Ready(None),

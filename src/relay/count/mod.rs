@@ -11,7 +11,7 @@ mod sound;
 pub use family::Family;
 pub use image::{Detail, image, largest_image};
 pub use media::{InputBound, Media, REMOTE, input_bound, is_plain};
-pub use sound::{USUAL_BYTES_PER_SECOND, sound_ms};
+pub use sound::{USUAL_BYTES_PER_SECOND, encoded_len, encoded_sound_ms, sound_ms};
 
 use crate::tokens::{CL100K, O200K, Tokenizer};
 

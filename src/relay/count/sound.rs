@@ -63,6 +63,16 @@ pub fn sound_ms(bytes: &[u8]) -> Option<u64> {
     duration(&bytes).map(|duration| duration.ms)
 }
 
+/// The same of bytes that are encoded in base64.
+pub fn encoded_sound_ms(base64: &[u8]) -> Option<u64> {
+    duration(&Encoded(base64)).map(|duration| duration.ms)
+}
+
+/// How many bytes are encoded in a text of base64.
+pub fn encoded_len(base64: &[u8]) -> u64 {
+    Encoded(base64).len() as u64
+}
+
 /// How long a sound is, when its bytes tell.
 pub(super) fn duration(source: &impl Source) -> Option<Duration> {
     let head: [u8; 12] = source.array(0)?;

@@ -3,6 +3,7 @@
 use crate::kernel::Usage;
 use crate::relay::dialect::canonical::{Answer, Part};
 use crate::relay::dialect::{self, Closing, Dialect, Echo};
+use crate::relay::scan::Made;
 use bytes::Bytes;
 
 /// An answer, and the dialect in which the caller gets it.
@@ -18,8 +19,8 @@ impl Translated {
         dialect::render_answer(self.to, &self.answer, &self.echo, &Closing { usage, cost }).into()
     }
 
-    /// Its text, for counting, and how many pictures stand in it.
-    pub(in crate::relay) fn text(&self) -> (String, u64) {
+    /// Its text, for counting, and what stands in it beside.
+    pub(in crate::relay) fn text(&self) -> (String, Made) {
         let (mut out, mut pictures) = (String::new(), 0);
         for part in &self.answer.parts {
             match part {
@@ -38,6 +39,6 @@ impl Translated {
                 _ => {}
             }
         }
-        (out, pictures)
+        (out, Made { pictures, ..Made::default() })
     }
 }

@@ -8,7 +8,7 @@ use crate::relay::dialect::responses;
 use crate::relay::error::ApiError;
 use crate::relay::operation::Tongue;
 use crate::relay::rename::Rename;
-use crate::relay::scan::{self, Scanner, Wire};
+use crate::relay::scan::{self, Made, Scanner, Wire};
 use crate::relay::whole;
 use bytes::{Bytes, BytesMut};
 
@@ -24,8 +24,8 @@ pub(in crate::relay) struct Delivered {
     events: Vec<u8>,
     pub(super) text: String,
     pub(super) count: u64,
-    /// Pictures among the words.
-    pub(super) pictures: u64,
+    /// Pictures and sound among the words, as far as the events are reduced.
+    pub(super) made: Made,
     /// How many of the events are not reduced yet.
     raw: usize,
     /// How many bytes an event has beside its text, by the smallest that came.
@@ -34,7 +34,7 @@ pub(in crate::relay) struct Delivered {
 
 impl Delivered {
     fn new(wire: Wire) -> Self {
-        Self { wire, events: Vec::new(), text: String::new(), count: 0, pictures: 0, raw: 0, shell: MOST_SHELL }
+        Self { wire, events: Vec::new(), text: String::new(), count: 0, made: Made::default(), raw: 0, shell: MOST_SHELL }
     }
 
     /// How long the text is, at most: events that are not looked into have all their bytes but the shell that the smallest of them has.
@@ -70,7 +70,7 @@ impl Delivered {
 
     pub(super) fn reduce(&mut self) {
         scan::append_text(self.wire, &self.events, &mut self.text);
-        self.pictures += scan::pictures(self.wire, &self.events);
+        self.made = self.made.and(scan::made(self.wire, true, &self.events));
         self.events.clear();
         self.raw = 0;
     }
@@ -145,7 +145,7 @@ impl Pass {
     pub(super) fn add_kept(&mut self, text: &str) {
         self.delivered.reduce();
         self.delivered.text.push_str(text);
-        self.delivered.pictures += scan::pictures(self.wire, self.scanner.kept_back());
+        self.delivered.made = self.delivered.made.and(scan::made(self.wire, true, self.scanner.kept_back()));
     }
 
     fn renamed(&self, events: Bytes) -> Bytes {

@@ -6,7 +6,7 @@ use crate::relay::charge::Settled;
 use crate::relay::dialect::canonical::{Delta, Event, Opening};
 use crate::relay::dialect::{Closing, Dialect, Echo, StreamParser, StreamRenderer};
 use crate::relay::error::ApiError;
-use crate::relay::scan::{self, Pending};
+use crate::relay::scan::{self, Made, Pending};
 use bytes::{Bytes, BytesMut};
 
 /// The largest single event: more is a fault of the upstream, and would be memory without bound.
@@ -93,7 +93,7 @@ impl Translation {
                     self.text.push_str(text);
                     self.events += 1;
                 }
-                Event::Grow { delta: Delta::Picture(_), .. } => self.pictures += 1,
+                Event::Grow { delta: Delta::Picture(_), .. } => self.made.pictures += 1,
                 Event::Open { part: Opening::ToolCall { name, .. }, .. } => self.text.push_str(name),
                 _ => {}
             }

@@ -2,14 +2,16 @@
 //! Format: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
 mod judge;
+mod made;
 mod pending;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use made::{Made, made};
 pub(super) use pending::Pending;
+pub(super) use text::append_answer;
 pub use text::append_text;
-pub(super) use text::{append_answer, pictures};
 
 use super::dialect::Dialect;
 use super::operation::Operation;

@@ -3,7 +3,6 @@
 
 use super::Wire;
 use crate::relay::envelope;
-use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -15,12 +14,6 @@ pub fn append_text(wire: Wire, events: &[u8], out: &mut String) {
             append(wire, data.trim_ascii(), true, out);
         }
     }
-}
-
-/// How many pictures stand inside an answer of words, or in events of one: Gemini gives them so. Inside a text the quotes would be escaped.
-pub(in crate::relay) fn pictures(wire: Wire, json: &[u8]) -> u64 {
-    let names: &[&[u8]] = if wire == Wire::Gemini { &[b"\"inlineData\"", b"\"inline_data\""] } else { &[] };
-    names.iter().map(|name| memmem::find_iter(json, name).count() as u64).sum()
 }
 
 /// Appends the text of a whole answer to `out`.
@@ -74,6 +67,15 @@ struct Message<'a> {
     tool_calls: Option<&'a RawValue>,
     #[serde(borrow, default)]
     function_call: Option<&'a RawValue>,
+    /// An answer that is spoken.
+    #[serde(borrow, default)]
+    audio: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Spoken<'a> {
+    #[serde(borrow, default)]
+    transcript: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +102,8 @@ fn chat(data: &[u8], out: &mut String) {
         // Some upstreams send the same thoughts under both names.
         let thoughts = message.reasoning_content.or(message.reasoning);
         let calls = parsed::<Vec<ToolCall<'_>>>(message.tool_calls).into_iter().flatten().map(|call| call.function);
-        for part in [message.content, message.refusal, thoughts, message.function_call].into_iter().chain(calls).flatten() {
+        let spoken = parsed::<Spoken<'_>>(message.audio).and_then(|spoken| spoken.transcript);
+        for part in [message.content, message.refusal, thoughts, message.function_call, spoken].into_iter().chain(calls).flatten() {
             strings(part, out);
         }
     }
