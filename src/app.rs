@@ -265,6 +265,7 @@ fn relay_config(config: &Config, public_url: &PublicUrl) -> RelayConfig {
         total_timeout: config.upstream.total,
         first_byte_timeout: config.upstream.first_byte,
         idle_timeout: config.upstream.idle,
+        read_on: config.upstream.read_on,
         checkpoint_every: CHECKPOINT_EVERY,
         top_up_url: public_url.link("/account"),
         plans_url: public_url.link("/account/plan"),
@@ -284,6 +285,7 @@ impl App {
 impl Running {
     /// Settles what is left and stops everything, in order.
     async fn stop(self, app: &App) {
+        app.relay.hurry();
         self.tasks.close();
         if tokio::time::timeout(SETTLE_PATIENCE, self.tasks.wait()).await.is_err() {
             tracing::error!("settlements were still waiting at shutdown; recovery will finish them");

@@ -75,6 +75,8 @@ pub struct UpstreamTimeouts {
     pub first_byte: Duration,
     /// For the next byte, once bytes flow.
     pub idle: Duration,
+    /// For what a stream used, once its client has gone.
+    pub read_on: Duration,
     /// How many times a request is sent to upstreams before it fails.
     pub attempts: usize,
     /// After so long no further upstream is tried.
@@ -133,6 +135,7 @@ impl Config {
                 connect: Duration::from_millis(reader.number("UPSTREAM_CONNECT_TIMEOUT_MS", 5_000, TIMEOUT_MS)),
                 first_byte: Duration::from_millis(reader.number("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", 120_000, TIMEOUT_MS)),
                 idle: Duration::from_millis(reader.number("UPSTREAM_IDLE_TIMEOUT_MS", 60_000, TIMEOUT_MS)),
+                read_on: Duration::from_millis(reader.number("UPSTREAM_READ_ON_MS", 5_000, 0..=60_000)),
                 attempts: reader.number("UPSTREAM_ATTEMPTS", 5, 1..=20) as usize,
                 total: Duration::from_millis(reader.number("UPSTREAM_TOTAL_TIMEOUT_MS", 180_000, TIMEOUT_MS)),
             },

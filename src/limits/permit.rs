@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Leave to run one request. When it ends, [`Permit::finish`] corrects the tokens that it reserved; a permit that is dropped without has used none. Either gives
 /// its place among the requests at the same time back.
 #[derive(Debug, Default)]
-pub struct Permit(Option<Box<Held>>);
+pub struct Permit(Option<Arc<Held>>);
 
 /// What a request with limits has taken.
 pub(super) struct Held {
@@ -41,12 +41,18 @@ impl Permit {
     }
 
     pub(super) fn new(limits: &Limits, scopes: Vec<Scope>, estimated: u64, rates: Rates, counted: Counted) -> Self {
-        Self(Some(Box::new(Held { limits: Arc::clone(&limits.0), scopes, estimated, rates, counted, ended: AtomicBool::new(false) })))
+        Self(Some(Arc::new(Held { limits: Arc::clone(&limits.0), scopes, estimated, rates, counted, ended: AtomicBool::new(false) })))
     }
 
     /// The tightest limits as they are with this request: for the headers of its answer.
     pub fn rates(&self) -> Rates {
         self.0.as_ref().map_or_else(Rates::default, |held| held.rates)
+    }
+
+    /// The same leave in another hand: whoever is the first to say that the request has ended is heard.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self(self.0.clone())
     }
 
     /// The request has ended and used so many tokens. Only the first call counts.

@@ -20,6 +20,7 @@ use crate::limits::Permit;
 use crate::usage::{Detail, Outcome, Record};
 use bytes::Bytes;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Bytes of text that are spoken in a second, slowly: some two words of English, four signs of Chinese.
@@ -47,6 +48,8 @@ pub(super) struct Call {
     pub(super) cache_key: Option<CacheKey>,
     /// How it is paid, once money is held by a plan's terms.
     pub(super) paying: OnceLock<Paying>,
+    /// Its client has gone, and its answer is waited for all the same.
+    pub(super) has_left: AtomicBool,
     /// The request in the form between the dialects, once somebody needed it.
     canonical: OnceLock<Result<Arc<Request>, Unfit>>,
 }
@@ -72,8 +75,8 @@ pub(super) struct CallParts {
 impl From<CallParts> for Call {
     fn from(parts: CallParts) -> Self {
         let CallParts { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, cache_key } = parts;
-        let (paying, canonical) = (OnceLock::new(), OnceLock::new());
-        Self { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, cache_key, paying, canonical }
+        let (paying, has_left, canonical) = (OnceLock::new(), AtomicBool::new(false), OnceLock::new());
+        Self { id, user, key, envelope, content_type, body, prices, price, size, started_ms, betas, array, cache_key, paying, has_left, canonical }
     }
 }
 
@@ -81,6 +84,11 @@ impl Call {
     /// In whose words its errors are told.
     pub(super) fn tongue(&self) -> Tongue {
         self.envelope.operation.tongue()
+    }
+
+    /// Whether nobody waits for its answer any longer.
+    pub(super) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
     }
 
     /// The request in the form between the dialects.
@@ -112,6 +120,12 @@ impl Call {
     fn spoken_ms(&self) -> u64 {
         let bytes: usize = self.envelope.texts(&self.body).0.iter().map(|text| text.len()).sum();
         (bytes as u64).saturating_mul(1_000) / SPOKEN_PER_SECOND
+    }
+
+    /// What a request used that nothing came of: what it brought to be read, heard and spoken.
+    fn used_as_asked(&self) -> Used {
+        let Usage { audio_ms, characters, .. } = self.known_usage();
+        Used::Delivered { text: String::new(), told: Usage { audio_ms, characters, ..Usage::default() }, spoken_ms: Some(0) }
     }
 
     /// The input tokens of its text alone, counted.
@@ -266,7 +280,7 @@ impl Drop for Charge {
         if self.settled {
             return;
         }
-        let used = if self.dispatched { Used::Delivered { text: String::new(), told: Usage::default(), spoken_ms: None } } else { Used::Nothing };
+        let used = if self.dispatched { self.call.used_as_asked() } else { Used::Nothing };
         self.abandon(Ending { outcome: Outcome::ClientGone, status: 499, used, error: None });
     }
 }

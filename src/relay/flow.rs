@@ -84,6 +84,14 @@ impl Flow {
         }
     }
 
+    /// Whether all of the usage is told at the end alone: Gemini tells what it thought as it goes.
+    pub(super) fn tells_at_the_end(&self) -> bool {
+        match self {
+            Flow::Pass(pass) => pass.tells_at_the_end(),
+            Flow::Translation(translation) => translation.tells_at_the_end,
+        }
+    }
+
     /// How many events the client got.
     pub(super) fn events(&self) -> u64 {
         match self {

@@ -7,6 +7,7 @@
 //! Callers: `router.rs` only. This room knows nothing of the website, of payments or of mail.
 
 mod admit;
+mod afterwards;
 mod auth;
 pub mod billing;
 mod body;
@@ -73,6 +74,8 @@ pub struct RelayConfig {
     pub first_byte_timeout: Duration,
     /// Between two bytes of an answer.
     pub idle_timeout: Duration,
+    /// How long an upstream is read on when the client of a stream has gone.
+    pub read_on: Duration,
     /// How often a running stream's cost is written down for recovery.
     pub checkpoint_every: Duration,
     /// Where customers add credit, for the message of a 402.
@@ -128,6 +131,7 @@ pub struct Inner {
     /// The memory that requests take.
     bodies: Arc<body::Bodies>,
     watch: Arc<watch::Watch>,
+    afterwards: afterwards::Afterwards,
 }
 
 impl Deref for Relay {
@@ -148,9 +152,15 @@ impl Relay {
     /// A relay of these parts.
     pub fn new(parts: RelayParts) -> Self {
         let cache = cache::ResponseCache::new(parts.config.response_cache);
-        let (turned_away, watch) = Default::default();
+        let (turned_away, watch, afterwards) = Default::default();
         let bodies = body::Bodies::new(parts.config.body_limit);
-        Self(Arc::new(Inner { parts, cache, counting: tokio::sync::Semaphore::new(1), measuring: tokio::sync::Semaphore::new(2), turned_away, bodies, watch }))
+        let (counting, measuring) = (tokio::sync::Semaphore::new(1), tokio::sync::Semaphore::new(2));
+        Self(Arc::new(Inner { parts, cache, counting, measuring, turned_away, bodies, watch, afterwards }))
+    }
+
+    /// The node goes down: whoever is still waited for though its client has gone is charged as it stands.
+    pub fn hurry(&self) {
+        self.afterwards.close();
     }
 }
 

@@ -1,5 +1,6 @@
 //! A call to an upstream from end to end: authenticate, read, price, admit, hold, dispatch, deliver, settle. The same for every operation.
 
+use super::afterwards::Lasting;
 use super::bound::{Fit, Size};
 use super::cache::{CacheKey, Kept, Question};
 use super::charge::{Call, CallParts, Charge, Ending, Used};
@@ -11,7 +12,7 @@ use super::operation::{Operation, Tongue};
 use super::refused::Blank;
 use super::route::{Attempt, Route};
 use super::stream::StreamBody;
-use super::{COST, Relay, admit, auth, body, count, paying, report, whole, with_request_id};
+use super::{COST, Relay, admit, auth, body, count, paying, report, scan, whole, with_request_id};
 use crate::catalog::{Caching, Factor, Model};
 use crate::kernel::{Id, Prices, Usage, Usd};
 use crate::keys::Entry;
@@ -199,7 +200,12 @@ async fn admitted(relay: &Relay, call: &Arc<Call>, model: &Model, key: &Entry, h
         Err(error) => return Err(refuse(error).await),
     };
     let (charge, cap) = admit(relay, call, hold, permit).await?;
-    run(charge, route, first, cap).await
+    if call.envelope.stream {
+        return run(charge, route, first, cap).await;
+    }
+    // Whole answers are told, and charged, at their end: whoever leaves before does not stop one.
+    let permit = charge.permit.share();
+    Lasting::new(relay, call, permit, run(charge, route, first, cap)).await
 }
 
 /// Takes charge of the hold. Returns also the output cap to send when the balance is too short for what was asked.
@@ -364,7 +370,8 @@ async fn deliver(charge: Charge, whole: Whole) -> Result<Response<Body>, ApiErro
     };
     let is_reported = matches!(used, Used::Reported(_));
     let (relay, cache_key) = (charge.relay().clone(), charge.cache_key);
-    let ending = Ending { outcome: Outcome::Complete, status: 200, used, error: None };
+    let outcome = if call.has_left() { Outcome::ClientGone } else { Outcome::Complete };
+    let ending = Ending { outcome, status: 200, used, error: None };
     let settled = charge.settle(ending).await.map_err(|error| {
         tracing::error!(%error, "an answer could not be charged and was not delivered");
         ApiError::unavailable()

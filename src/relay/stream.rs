@@ -1,6 +1,8 @@
 //! A stream on its way to the client. The body is polled by the connection itself, so no event waits for another task; the end
 //! ([DONE], `message_stop`, `response.completed` and what belongs to them) waits until the charge is durable. When the client goes away the
-//! body is dropped, and what had been delivered is charged.
+//! body is dropped, and the stream goes on for a while without it ([`left`]).
+
+mod left;
 
 use super::Relay;
 use super::cache::{CacheKey, Kept, Recording};
@@ -127,7 +129,9 @@ impl Gathered {
 }
 
 /// The body of a streamed answer.
-pub(super) struct StreamBody {
+pub(super) struct StreamBody(Option<Stream>);
+
+struct Stream {
     upstream: Pin<Box<reqwest::Body>>,
     /// What has come and is not taken yet.
     first: Option<Bytes>,
@@ -418,13 +422,9 @@ impl Stream {
             Poll::Pending => self.poll_silence(cx).map(Option::unwrap_or_default),
         }
     }
-}
 
-impl Body for StreamBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    /// The next bytes for the client.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             match &mut self.state {
                 State::Flowing => {
@@ -458,14 +458,20 @@ impl Body for StreamBody {
     }
 }
 
+impl Body for StreamBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(stream) = &mut self.0 else { return Poll::Ready(None) };
+        stream.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
 impl Drop for StreamBody {
     fn drop(&mut self) {
-        if self.charge.is_none() {
-            return;
-        }
-        let used = self.used();
-        if let Some(mut charge) = self.charge.take() {
-            charge.abandon(Ending { outcome: Outcome::ClientGone, status: 200, used, error: None });
+        if let Some(stream) = self.0.take() {
+            stream.left();
         }
     }
 }

@@ -170,7 +170,8 @@ pub(super) async fn dispatch(charge: &mut Charge, route: &mut Route, first: Atte
                 }
             }
         }
-        next = following(charge.relay(), route, &call.envelope.model);
+        // Nobody else is asked for a client that has gone.
+        next = if call.has_left() { None } else { following(charge.relay(), route, &call.envelope.model) };
     }
     let dispatched = failures.into_dispatched(charge.relay(), route, &call.envelope.model);
     charge.decision = route.take_decision();

@@ -24,10 +24,11 @@ pub(in crate::relay) struct Translation {
     usage: Option<Usage>,
     is_complete: bool,
     include_cost: bool,
+    pub(super) tells_at_the_end: bool,
     pub(super) text: String,
     pub(super) events: u64,
-    /// Pictures that the client got.
-    pub(super) pictures: u64,
+    /// Pictures that the client got; sound is not translated.
+    pub(super) made: Made,
 }
 
 impl Translation {
@@ -42,9 +43,10 @@ impl Translation {
             usage: None,
             is_complete: false,
             include_cost,
+            tells_at_the_end: from != Dialect::Gemini,
             text: String::new(),
             events: 0,
-            pictures: 0,
+            made: Made::default(),
         }
     }
 

@@ -67,6 +67,7 @@ impl TestApp {
             ("APP_SECRET".to_owned(), APP_SECRET.to_owned()),
             ("LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("DRAIN_SECONDS".to_owned(), "5".to_owned()),
+            ("UPSTREAM_READ_ON_MS".to_owned(), "100".to_owned()),
         ]);
         values.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::from_lookup(|name| values.get(name).cloned()).expect("the test's settings are valid");

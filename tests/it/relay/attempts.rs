@@ -151,7 +151,7 @@ async fn a_search_is_explained_that_found_nobody_or_that_nobody_waited_for() {
     first.behave("500").unwrap();
     shop.upstream.behave("gate=0").unwrap();
     let customer = shop.customer(Usd::dollars(1)).await;
-    let pending = begin(&shop, &customer, &ask("demo-mini", "Hello"));
+    let pending = begin(&shop, &customer, &ask_stream("demo-mini", "Hello"));
     shop.upstream.log().wait_held().await.unwrap();
     pending.abort();
     let route = explained(&shop, &customer).await;

@@ -146,6 +146,7 @@ async fn what_is_left_is_what_the_tightest_budget_leaves_now() {
     let told = async || digits(&shop, &day, "/v1/usage", "remaining").await.parse::<Usd>().unwrap();
     shop.until("the budget is held", || async { told().await <= Usd(500_000_000) - cost - Usd(10_000_000) }).await;
     waiting.abort();
+    shop.upstream.release_gate();
     shop.until("it is given back", || async { told().await > Usd(500_000_000) - cost - Usd(1_000_000) }).await;
     shop.finish().await;
 }

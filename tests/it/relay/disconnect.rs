@@ -42,23 +42,22 @@ async fn a_client_that_leaves_in_the_middle_of_a_stream_pays_for_what_it_got() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_the_first_byte_pays_for_no_output() {
+async fn a_client_that_leaves_before_the_first_byte_of_a_stream_pays_for_no_output() {
     let shop = TestApp::new().await;
     shop.stock(&["demo-chat"]).await;
     let question = "[[gate=0]] Hello";
-    for body in [ask("demo-chat", question), ask_stream("demo-chat", question)] {
-        let customer = shop.customer(Usd::dollars(1)).await;
-        let request = shop.http.post(shop.at("/v1/chat/completions")).bearer_auth(&customer.key).json(&body).send();
-        let pending = tokio::spawn(request);
-        shop.upstream.log().wait_held().await.unwrap();
-        pending.abort();
-        shop.settled(&customer, 1).await;
-        let row = &shop.requests(customer.user.id).await[0];
-        assert_eq!((row.outcome.as_str(), row.output_tokens, row.input_tokens), ("client_gone", 0, input_tokens(question)));
-        assert_eq!((row.cost, shop.spent(&customer, Usd::dollars(1)).await), (Usd(row.input_tokens * INPUT), row.cost));
-        let served = shop.upstream.log().wait_idle().await.unwrap();
-        assert_eq!(served.last().unwrap().outcome, Outcome::CallerLeft);
-    }
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let body = ask_stream("demo-chat", question);
+    let request = shop.http.post(shop.at("/v1/chat/completions")).bearer_auth(&customer.key).json(&body).send();
+    let pending = tokio::spawn(request);
+    shop.upstream.log().wait_held().await.unwrap();
+    pending.abort();
+    shop.settled(&customer, 1).await;
+    let row = &shop.requests(customer.user.id).await[0];
+    assert_eq!((row.outcome.as_str(), row.output_tokens, row.input_tokens), ("client_gone", 0, input_tokens(question)));
+    assert_eq!((row.cost, shop.spent(&customer, Usd::dollars(1)).await), (Usd(row.input_tokens * INPUT), row.cost));
+    let served = shop.upstream.log().wait_idle().await.unwrap();
+    assert_eq!(served.last().unwrap().outcome, Outcome::CallerLeft);
     shop.finish().await;
 }
 

@@ -281,6 +281,7 @@ async fn requests_at_the_same_time_are_limited_until_one_ends_or_its_client_leav
             assert_eq!(answer.status(), 200, "turn {turn}");
             answer.bytes().await.unwrap();
         }
+        shop.upstream.release_gate();
         shop.until("all is settled", || async { shop.open_holds().await == 0 }).await;
         shop.finish().await;
     }
