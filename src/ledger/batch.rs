@@ -336,7 +336,7 @@ impl<'a, J: Journal> Batch<'a, J> {
     }
 
     /// Posts what a request cost beyond its hold, and meters it: from what is available, then as debt up to the overdraft limit; the rest
-    /// is returned, and is the shop's loss.
+    /// is returned, and is the shop's loss. Budgets bound what may be begun: an upstream has made this already, and it is bounded by what can be true of the request.
     pub(super) fn charge_beyond(&mut self, hold: &Hold, amount: Usd, tag: &str) -> Result<Usd, LedgerError> {
         if amount <= Usd::ZERO {
             return Ok(Usd::ZERO);

@@ -5,7 +5,7 @@
 //! - `0 <= held <= posted` for every credit, `posted` is the sum of its transfers, `held` the sum of the open holds' legs;
 //! - a hold ends exactly once, and captured + released = held;
 //! - what a key or a customer spent in a day, week or month, and in all, is what their requests were charged then; with what is in flight
-//!   it never exceeds a budget that was there when it was held;
+//!   it never exceeds a budget that was there when it was held, but for what a request cost beyond its hold: that is charged in full, and the next one finds the budget spent;
 //! - a wallet's row is locked before anything in the wallet is read to be changed, wallets in the order of their ids.
 //!
 //! Callers: the relay holds and settles through [`Meter`]; payments, gift cards and the back office post through [`Books`] in

@@ -126,6 +126,19 @@ async fn a_node_whose_clock_is_behind_does_not_bring_yesterday_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_costs_beyond_its_hold_is_charged_and_uses_up_the_budget() {
+    let shop = Shop::open().await;
+    let user = shop.customer(Usd(10_000)).await;
+    let hold = shop.hold_with(user, 100, day(120), Budgets::total(Some(Usd(150)))).await.unwrap();
+    shop.spend(hold, 160).await;
+    let by_key = shop.hold_with(user, 1, day(120), Budgets::default()).await.unwrap_err();
+    assert!(matches!(by_key, LedgerError::PeriodBudgetExhausted { whose: Whose::Key, left: Usd(-40), .. }), "{by_key}");
+    let by_user = shop.hold_with(user, 1, Budgets::default(), Budgets::total(Some(Usd(150)))).await.unwrap_err();
+    assert!(matches!(by_user, LedgerError::UserBudgetExhausted { left: Usd(-10) }), "{by_user}");
+    shop.must_be_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_recovery_charged_too_much_is_given_back_to_the_day_in_which_it_was_charged() {
     let shop = Shop::open().await;
     let user = shop.customer(Usd(10_000)).await;
