@@ -5,7 +5,8 @@ use farebox::catalog::{self, CatalogError, ModelDraft, ModelFields, Snapshot};
 use farebox::kernel::{FieldError, Id, Price, Prices};
 
 fn draft(name: &str, input: &str, output: &str) -> ModelDraft {
-    let fields = ModelFields { name: name.into(), enabled: "on".into(), input: input.into(), output: output.into(), ..ModelFields::default() };
+    let [name, enabled, input, output, cache_write] = [name, "on", input, output, input].map(str::to_owned);
+    let fields = ModelFields { name, enabled, input, output, cache_write, ..ModelFields::default() };
     ModelDraft::parse(&fields).expect("a right form")
 }
 
@@ -143,7 +144,7 @@ async fn every_field_of_the_form_is_kept_and_old_rows_keep_their_meaning() {
     let model = read().await;
     assert_eq!((model.context_length, model.caching, price_rows(&test).await), (None, None, 2));
     assert!(model.prices_at(kit.clock.now_ms()).is_some_and(|prices| prices.rare.is_none()), "a row without them has none");
-    assert_eq!(model.prices_at(kit.clock.now_ms()).unwrap(), Prices { output: Price(15_000_000_000), ..flat(3) });
+    assert_eq!(model.prices_at(kit.clock.now_ms()).unwrap(), Prices { output: Price(15_000_000_000), cache_write: Price(3_750_000_000), ..flat(3) });
 }
 
 #[tokio::test]

@@ -70,11 +70,11 @@ mod tests {
     }
 
     #[test]
-    fn prices_default_to_the_input_price() {
+    fn prices_default_to_what_providers_ask() {
         let draft = ModelDraft::parse(&fields("gpt-4o", ["2.50", "10", "", " "])).unwrap();
         let prices = draft.prices.unwrap();
         assert_eq!((prices.input, prices.output), (Price(2_500_000_000), Price(10_000_000_000)));
-        assert_eq!((prices.cached_input, prices.cache_write), (prices.input, prices.input));
+        assert_eq!((prices.cached_input, prices.cache_write), (prices.input, Price(3_125_000_000)));
         let draft = ModelDraft::parse(&fields("gpt-4o", ["2.50", "10", "1.25", "0"])).unwrap();
         assert_eq!(draft.prices.map(|p| (p.cached_input, p.cache_write)), Some((Price(1_250_000_000), Price(0))));
     }

@@ -8,8 +8,8 @@ use crate::kernel::{Price, Prices};
 /// Longer than any model reads: a typing mistake.
 const MOST_ABOVE: i64 = 100_000_000;
 
-/// With every field empty the model has no price. Otherwise input and output prices are needed, be they zero; cached input and cache writes are the
-/// input price when left empty.
+/// With every field empty the model has no price. Otherwise input and output prices are needed, be they zero; cached input is the input price when
+/// left empty, and cache writes are a quarter more: the only provider that charges for them asks that.
 pub(super) fn parse(fields: &ModelFields, mistakes: &mut Mistakes) -> Option<Prices> {
     let rare = rare(fields, mistakes);
     if rare == Rare::default() && [&fields.input, &fields.output, &fields.cached_input, &fields.cache_write].iter().all(|typed| typed.trim().is_empty()) {
@@ -18,9 +18,13 @@ pub(super) fn parse(fields: &ModelFields, mistakes: &mut Mistakes) -> Option<Pri
     let input = required(mistakes, "input", &fields.input);
     let output = required(mistakes, "output", &fields.output);
     let cached_input = optional(mistakes, "cached_input", &fields.cached_input).or(input);
-    let cache_write = optional(mistakes, "cache_write", &fields.cache_write).or(input);
+    let cache_write = optional(mistakes, "cache_write", &fields.cache_write).or(input.map(a_quarter_more));
     let basic = Prices { input: input?, output: output?, cached_input: cached_input?, cache_write: cache_write?, ..Prices::default() };
     Some(basic.with(rare))
+}
+
+fn a_quarter_more(price: Price) -> Price {
+    Price(price.0.saturating_add(price.0 / 4).saturating_add(i64::from(price.0 % 4 > 0)))
 }
 
 fn rare(fields: &ModelFields, mistakes: &mut Mistakes) -> Rare {

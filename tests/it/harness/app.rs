@@ -89,8 +89,8 @@ impl TestApp {
 
     /// Puts a model on sale, dollars per million tokens.
     pub async fn sell(&self, name: &str, input: &str, output: &str) {
-        let fields =
-            ModelFields { name: name.to_owned(), enabled: "on".to_owned(), input: input.to_owned(), output: output.to_owned(), ..ModelFields::default() };
+        let [name, enabled, input, output, cache_write] = [name, "on", input, output, input].map(str::to_owned);
+        let fields = ModelFields { name, enabled, input, output, cache_write, ..ModelFields::default() };
         let draft = ModelDraft::parse(&fields).expect("a valid model");
         catalog::save(&self.app.db, &self.app.kit, None, &draft).await.expect("the model is saved");
         self.app.refresh().await.expect("the snapshots follow");

@@ -12,7 +12,15 @@ use serde_json::{Value, json};
 async fn shop_with(caching: ModelFields) -> TestApp {
     let shop = TestApp::new().await;
     let plain = model("demo-chat", "1", "10");
-    let fields = ModelFields { cache_ttl: "3600".to_owned(), name: plain.name, enabled: plain.enabled, input: plain.input, output: plain.output, ..caching };
+    let fields = ModelFields {
+        cache_ttl: "3600".to_owned(),
+        name: plain.name,
+        enabled: plain.enabled,
+        input: plain.input,
+        output: plain.output,
+        cache_write: plain.cache_write,
+        ..caching
+    };
     shop.sell_as(fields).await;
     shop.channel("upstream", &shop.upstream.base_url(), &["demo-chat"], 0).await;
     shop

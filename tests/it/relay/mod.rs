@@ -125,7 +125,8 @@ impl TestApp {
     }
 }
 
-/// A model form: dollars per million tokens.
+/// A model form: dollars per million tokens. Cache writes cost as input.
 fn model(name: &str, input: &str, output: &str) -> ModelFields {
-    ModelFields { name: name.to_owned(), enabled: "on".to_owned(), input: input.to_owned(), output: output.to_owned(), ..ModelFields::default() }
+    let [name, enabled, input, output, cache_write] = [name, "on", input, output, input].map(str::to_owned);
+    ModelFields { name, enabled, input, output, cache_write, ..ModelFields::default() }
 }
