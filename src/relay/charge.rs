@@ -105,8 +105,8 @@ impl Call {
         let named = self.envelope.affinity.as_deref();
         let (system, first_user) = self.envelope.opening(&self.body);
         let hints = match self.tongue() {
-            Tongue::Anthropic => Hints { metadata_user_id: named, system, first_user, ..Hints::default() },
-            _ => Hints { prompt_cache_key: named, system, first_user, ..Hints::default() },
+            Tongue::Anthropic => Hints { metadata_user_id: named, system: &system, first_user: &first_user, ..Hints::default() },
+            _ => Hints { prompt_cache_key: named, system: &system, first_user: &first_user, ..Hints::default() },
         };
         affinity::of(self.user, headers, &hints)
     }

@@ -7,6 +7,7 @@ mod generate;
 mod json;
 mod letters;
 mod multipart;
+mod opening;
 mod others;
 #[cfg(test)]
 mod tests;
@@ -244,10 +245,11 @@ impl Envelope {
     }
 
     /// How the conversation begins: its instructions, and its turns up to the first of the user, which stay the same while it goes on.
-    pub fn opening<'b>(&self, body: &'b [u8]) -> (&'b [u8], &'b [u8]) {
+    /// Their words alone: how they are written, and what marks them for a cache, may change on the way.
+    pub fn opening(&self, body: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let turns = self.conversation(body);
         let instructions = self.spans.instructions.clone().and_then(|range| body.get(range)).unwrap_or_default();
-        (instructions, &turns[..texts::first_turns(turns)])
+        (opening::words(instructions), opening::words(&turns[..texts::first_turns(turns)]))
     }
 
     /// The form, when the body is one.

@@ -6,7 +6,7 @@ use farebox::channels::{self, ChannelDraft, ChannelFields};
 use farebox::demo::upstream::{Options, Upstream};
 use farebox::kernel::Usd;
 use farebox::kernel::secrets::Secret;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -177,6 +177,36 @@ async fn a_conversation_stays_on_one_channel_and_others_spread() {
     }
     let grown = std::iter::zip(before, counts()).filter(|(before, after)| after > before).count();
     assert_eq!(grown, 1, "what says that it belongs together stays together");
+    shop.finish().await;
+}
+
+/// A client that marks the newest turn for the prompt cache, and says nothing else of its conversation.
+#[tokio::test]
+async fn a_conversation_stays_where_its_prompt_is_cached_while_the_mark_moves_on() {
+    let shop = TestApp::new().await;
+    shop.sell("demo-mini", "1", "10").await;
+    let upstreams = [Upstream::start(Options::default()).await.unwrap(), Upstream::start(Options::default()).await.unwrap()];
+    for (n, upstream) in upstreams.iter().enumerate() {
+        let fields = TestApp::channel_fields(&format!("channel {n}"), &upstream.base_url(), &["demo-mini"]);
+        shop.channel_as(None, &ChannelFields { kind: "anthropic".into(), ..fields }).await;
+    }
+    let customer = shop.customer(Usd::dollars(1)).await;
+    for conversation in 0..6 {
+        let before = upstreams.each_ref().map(|upstream| upstream.log().count());
+        let said = |n: usize| format!("Conversation {conversation}, turn {n}");
+        let turn = |n: usize| json!({"role": if n % 2 == 0 { "user" } else { "assistant" }, "content": said(n)});
+        for last in [0, 2, 4] {
+            let mut messages: Vec<Value> = (0..=last).map(turn).collect();
+            messages[last]["content"] = json!([{"type": "text", "text": said(last), "cache_control": {"type": "ephemeral", "ttl": "1h"}}]);
+            let mark = if last == 0 { json!({"type": "ephemeral"}) } else { Value::Null };
+            let system = json!([{"type": "text", "text": "Be kind.", "cache_control": mark}]);
+            let body = json!({"model": "demo-mini", "max_tokens": 50, "system": system, "messages": messages});
+            let answer = shop.http.post(shop.at("/v1/messages")).header("x-api-key", &customer.key).json(&body).send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+        }
+        let after = upstreams.each_ref().map(|upstream| upstream.log().count());
+        assert!(after.iter().zip(before).any(|(after, before)| after - before == 3), "{before:?} {after:?}");
+    }
     shop.finish().await;
 }
 
