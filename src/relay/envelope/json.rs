@@ -58,6 +58,11 @@ fn folded(letter: char) -> char {
     }
 }
 
+/// Whether a parser that does not mind the case takes one name for the other.
+pub(super) fn is_spelling_of(key: &str, name: &str) -> bool {
+    key.len() >= name.len() && key.chars().map(folded).eq(name.chars().map(folded))
+}
+
 /// A whole body as text.
 ///
 /// # Errors
@@ -96,9 +101,8 @@ impl<'a> Reader<'a> {
     }
 
     fn refusing_lookalikes(self, read: &[&'static str]) -> Result<Self, ApiError> {
-        let is_other_spelling = |key: &str, name: &str| key.len() >= name.len() && key != name && key.chars().map(folded).eq(name.chars().map(folded));
         for (key, _) in &self.fields.0 {
-            if let Some(name) = read.iter().find(|name| is_other_spelling(key, name)) {
+            if let Some(name) = read.iter().find(|name| key != **name && is_spelling_of(key, name)) {
                 return Err(self.invalid(name, "written exactly so"));
             }
         }

@@ -1,6 +1,7 @@
 //! Forms with files (`multipart/form-data`, RFC 7578): their small fields, and where each stands, so that a form can be passed on as it came but for the
 //! model's name.
 
+use super::json;
 use crate::relay::error::ApiError;
 use bytes::Bytes;
 use memchr::memmem;
@@ -8,19 +9,18 @@ use std::ops::Range;
 
 /// More fields than any of these calls has.
 const MAX_PARTS: usize = 64;
+/// The fields that say what a call is and what it can cost.
+const READ: [&str; 5] = ["model", "n", "prompt", "stream", "response_format"];
 /// The longest field that is not a file.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// The boundary, when the content type says that this is a form.
 pub(super) fn boundary(content_type: &str) -> Option<String> {
-    let (kind, parameters) = content_type.split_once(';')?;
-    if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
+    let (kind, parameters) = header_value(content_type)?;
+    if !kind.eq_ignore_ascii_case("multipart/form-data") {
         return None;
     }
-    let boundary = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"').to_owned())
-    })?;
+    let boundary = parameters.into_iter().find(|(name, _)| name == "boundary")?.1;
     // RFC 2046, 5.1.1.
     ((1..=70).contains(&boundary.len()) && boundary.bytes().all(|b| (b' '..=b'~').contains(&b))).then_some(boundary)
 }
@@ -64,16 +64,32 @@ impl Form {
             let head = memmem::find(rest, b"\r\n\r\n").ok_or_else(|| wrong("a field has no end to its headers"))?;
             let end = finder.find(&body[begin + head..]).map(|length| begin + head + length).ok_or_else(|| wrong("it ends within a field"))?;
             let value = (begin + head + 4).min(end)..end;
-            parts.push(part(&rest[..head], value, body).ok_or_else(|| wrong("a field has no name, or is too long"))?);
+            // Some take it for the end of the field, whatever stands before it.
+            if memmem::find(&body[value.clone()], delimiter.as_bytes()).is_some() {
+                return Err(wrong("a field has the boundary within it"));
+            }
+            parts.push(part(&rest[..head], value, body).ok_or_else(|| wrong("a field has no plain name, or is too long"))?);
             at = end + between.len();
         }
         let form = Self { parts };
-        for name in ["model", "n", "prompt", "stream", "response_format"] {
-            if form.parts.iter().filter(|part| part.name == name).count() > 1 {
-                return Err(ApiError::invalid_field(name, format!("'{name}' is given more than once.")));
-            }
-        }
+        form.refuse_what_can_be_read_otherwise()?;
         Ok(form)
+    }
+
+    /// Upstreams disagree on which of two fields counts, on small and large letters, and on whether a file can be a number.
+    fn refuse_what_can_be_read_otherwise(&self) -> Result<(), ApiError> {
+        for name in READ {
+            let mut same = self.parts.iter().filter(|part| json::is_spelling_of(&part.name, name));
+            let (first, second) = (same.next(), same.next());
+            let wrong = match first {
+                Some(_) if second.is_some() => "is given more than once",
+                Some(part) if part.name != name => "must be written exactly so",
+                Some(part) if part.text.is_none() => "must be no file",
+                _ => continue,
+            };
+            return Err(ApiError::invalid_field(name, format!("'{name}' {wrong}.")));
+        }
+        Ok(())
     }
 
     /// The value of a field that is no file.
@@ -114,9 +130,7 @@ impl Form {
 
 fn part(head: &[u8], value: Range<usize>, body: &[u8]) -> Option<Part> {
     let head = std::str::from_utf8(head).ok()?;
-    let line = head.split("\r\n").find(|line| line.get(..20).is_some_and(|name| name.eq_ignore_ascii_case("content-disposition:")))?;
-    let name = parameter(line, "name")?;
-    let is_file = parameter(line, "filename").is_some() || line.contains("filename*=");
+    let (name, is_file) = disposition(head)?;
     let text = if is_file {
         None
     } else {
@@ -128,12 +142,64 @@ fn part(head: &[u8], value: Range<usize>, body: &[u8]) -> Option<Part> {
     Some(Part { name, text, value })
 }
 
-/// A quoted or bare parameter of a header.
-fn parameter(line: &str, wanted: &str) -> Option<String> {
-    line.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"').to_owned())
-    })
+/// The name of a field, and whether it is a file: none when its headers can be read in more than one way.
+fn disposition(head: &str) -> Option<(String, bool)> {
+    let mut found = None;
+    for line in head.split("\r\n").filter(|line| !line.is_empty()) {
+        // Neither a line that goes on in the next, nor one that ends within itself.
+        if line.starts_with([' ', '\t']) || line.contains(['\r', '\n', '\0']) {
+            return None;
+        }
+        let (name, value) = line.split_once(':')?;
+        match name.to_ascii_lowercase().as_str() {
+            "content-disposition" if found.is_some() => return None,
+            "content-disposition" => found = Some(header_value(value)?),
+            // Nobody has sent one for years, and some would undo it (RFC 7578, 4.7).
+            "content-transfer-encoding" if !["7bit", "8bit", "binary"].contains(&value.trim().to_ascii_lowercase().as_str()) => return None,
+            _ => {}
+        }
+    }
+    let (kind, parameters) = found?;
+    let has = |name: &str| parameters.iter().any(|(known, _)| known == name);
+    let is_file = has("filename") || has("filename*");
+    if !kind.eq_ignore_ascii_case("form-data") || has("name*") {
+        return None;
+    }
+    parameters.into_iter().find(|(name, _)| name == "name").map(|(_, name)| (name, is_file))
+}
+
+/// The value of a header and its parameters, by their names in small letters (RFC 9110, 5.6.6): none when one stands there twice, or is written in a way that not
+/// everybody reads alike.
+fn header_value(text: &str) -> Option<(&str, Vec<(String, String)>)> {
+    let (kind, mut rest) = text.split_once(';').unwrap_or((text, ""));
+    let mut parameters: Vec<(String, String)> = Vec::new();
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ';']);
+        if rest.is_empty() {
+            return Some((kind.trim(), parameters));
+        }
+        let (name, after) = rest.split_once('=')?;
+        let name = name.trim().to_ascii_lowercase();
+        let value;
+        (value, rest) = match after.trim_start().strip_prefix('"') {
+            Some(quoted) => {
+                let (value, after) = quoted.split_once('"')?;
+                let after = after.trim_start();
+                // Whether it hides a quote or is a sign like any other depends on who reads it; names of files are read by nobody, but they must end alike.
+                let is_plain = if name.starts_with("filename") { !value.ends_with('\\') } else { !value.contains('\\') };
+                if !is_plain || !(after.is_empty() || after.starts_with(';')) {
+                    return None;
+                }
+                (value, after)
+            }
+            None => after.split_once(';').map_or((after.trim(), ""), |(value, rest)| (value.trim(), rest)),
+        };
+        let is_plain = !name.is_empty() && !name.contains(['"', ';', ' ', '\t']);
+        if !is_plain || parameters.iter().any(|(known, _)| *known == name) {
+            return None;
+        }
+        parameters.push((name, value.to_owned()));
+    }
 }
 
 #[cfg(test)]
@@ -171,5 +237,56 @@ mod tests {
         for no in ["application/json", "multipart/form-data", "multipart/form-data; boundary=", "multipart/mixed; boundary=b"] {
             assert_eq!(boundary(no), None, "{no}");
         }
+    }
+
+    /// A form of these fields: what stands behind `form-data`, and the value.
+    fn form(fields: &[(&str, &str)]) -> Result<Form, ApiError> {
+        let field = |(disposition, value): &(&str, &str)| format!("--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{value}\r\n");
+        let body: String = fields.iter().map(field).chain(["--b--\r\n".to_owned()]).collect();
+        Form::read("b", body.as_bytes())
+    }
+
+    #[test]
+    fn names_are_read_with_their_quotes() {
+        let read =
+            form(&[("name=\"a;name=n\"", "5"), ("name = n", "2"), ("name=\"file\"; filename=\"a;b\\.wav\"", "x"), ("NAME=\"x y\" ; other=1", "z")]).unwrap();
+        assert_eq!((read.text("n"), read.text("a;name=n"), read.text("x y"), read.files()), (Some("2"), Some("5"), Some("z"), 1));
+        assert_eq!(boundary("multipart/form-data; charset=\"a;boundary=c\"; Boundary=b").as_deref(), Some("b"));
+        assert_eq!(boundary("multipart/form-data; boundary=a; boundary=b"), None);
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        for twice in
+            [[("name=\"n\"", "1"), ("name=\"N\"", "10")], [("name=\"n\"", "1"), ("name=n", "10")], [("name=\"model\"", "cheap"), ("name=\"Model\"", "dear")]]
+        {
+            assert!(form(&twice).is_err(), "{twice:?}");
+        }
+        for one in [
+            "name=\"N\"",
+            "name=\"\u{17f}tream\"",
+            "name=\"n\"; filename=\"\"",
+            "name=\"n\"; filename*=UTF-8''a",
+            "name=\"a\"; name=\"n\"",
+            "name=\"a\"; name*=UTF-8''n",
+            "name=\"n\\\"; x=\"\"",
+            "filename=\"a\\\"; name=\"n\"",
+            "name=\"a\" name=\"n\"",
+            "name=\"a",
+            "name",
+            "filename=\"a\"",
+        ] {
+            assert!(form(&[(one, "10")]).is_err(), "{one}");
+        }
+        for (name, head) in [
+            ("two headers", "Content-Disposition: form-data; name=\"a\"\r\nContent-Disposition: form-data; name=\"n\""),
+            ("a line that goes on", "Content-Disposition: form-data; name=\"a\"\r\n ; name=\"n\""),
+            ("a bare line feed", "X: y\nContent-Disposition: form-data; name=\"n\"\r\nContent-Disposition: form-data; name=\"a\""),
+            ("encoded", "Content-Disposition: form-data; name=\"n\"\r\nContent-Transfer-Encoding: base64"),
+            ("no field of a form", "Content-Disposition: attachment; name=\"n\""),
+        ] {
+            assert!(Form::read("b", format!("--b\r\n{head}\r\n\r\n10\r\n--b--\r\n").as_bytes()).is_err(), "{name}");
+        }
+        assert!(form(&[("name=\"prompt\"", "a\n--b\nContent-Disposition: form-data; name=\"n\"\n\n10")]).is_err(), "a boundary behind a bare line feed");
     }
 }
