@@ -15,9 +15,21 @@ pub fn fit(id: &str, longest: usize) -> Cow<'_, str> {
     Cow::Owned(format!("call_{}", HEXLOWER.encode(&Sha256::digest(id.as_bytes())[..16])))
 }
 
+/// A name that only has to be the same again each time: itself, or its hash when it is longer than `longest`, which is at least 64.
+pub fn shorten(name: &str, longest: usize) -> Cow<'_, str> {
+    if name.len() <= longest { Cow::Borrowed(name) } else { Cow::Owned(HEXLOWER.encode(&Sha256::digest(name.as_bytes()))) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_keeps_callers_apart() {
+        let [one, other] = ["a", "b"].map(|end| shorten(&format!("{}{end}", "x".repeat(64)), 64).into_owned());
+        assert!(one != other && one.len() == 64);
+        assert_eq!(shorten("user-1", 64), "user-1");
+    }
 
     #[test]
     fn only_what_does_not_fit_is_replaced_and_always_by_the_same() {

@@ -1,7 +1,7 @@
 //! A request in the form between the dialects.
 
 use super::super::Dialect;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 /// What a caller asks of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Request {
     pub cache_key: Option<String>,
     /// The provider's class of service. A hint.
     pub service_tier: Option<String>,
+    /// The caller's notes, which an answer in its dialect repeats.
+    pub metadata: Map<String, Value>,
 }
 
 impl Request {

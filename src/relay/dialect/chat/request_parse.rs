@@ -54,7 +54,7 @@ pub fn parse_request(body: &[u8]) -> Result<Request, Unfit> {
         user: user(&mut body)?,
         cache_key: body.string("prompt_cache_key")?,
         service_tier: body.string("service_tier")?,
-        aliases: Vec::new(),
+        ..Request::default()
     };
     body.ignore(&HINTS);
     body.finish()?;

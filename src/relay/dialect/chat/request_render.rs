@@ -1,7 +1,7 @@
 //! Writing a Chat request.
 
 use super::{tools, turns};
-use crate::relay::dialect::canonical::{Effort, Format, Request, Unfit};
+use crate::relay::dialect::canonical::{Effort, Format, Request, Unfit, call_id};
 use crate::relay::dialect::{Target, models};
 use serde_json::{Map, Value, json};
 
@@ -79,7 +79,7 @@ fn hints(body: &mut Map<String, Value>, request: &Request, target: &Target<'_>) 
     if let Some(effort) = effort(request, target) {
         body.insert("reasoning_effort".to_owned(), effort.word().into());
     }
-    let short = |value: &Option<String>| value.clone().filter(|value| value.len() <= MAX_HINT);
+    let short = |value: &Option<String>| value.as_deref().map(|value| call_id::shorten(value, MAX_HINT).into_owned());
     let ours = |value: &Option<String>| short(value).filter(|_| target.is_openai);
     let tier = ours(&request.service_tier).filter(|tier| ["auto", "default", "flex", "priority"].contains(&tier.as_str()));
     let hints =
@@ -129,9 +129,12 @@ mod tests {
     fn what_a_model_refuses_is_left_out() {
         let reasoning = Some(Reasoning { effort: Some(Effort::High), ..Reasoning::default() });
         let sampling = Sampling { temperature: serde_json::Number::from_f64(0.5), seed: Some(7.into()), ..Sampling::default() };
-        let request = Request { reasoning, sampling, user: Some("u".repeat(65)), ..Request::default() };
+        let request = Request { reasoning, sampling, user: Some("u".repeat(64)), ..Request::default() };
         let body = render(&request, &target("gpt-5", true));
-        assert_eq!((&body["reasoning_effort"], &body["temperature"], &body["seed"], &body["user"]), (&json!("high"), &Value::Null, &json!(7), &Value::Null));
+        assert_eq!(
+            (&body["reasoning_effort"], &body["temperature"], &body["seed"], &body["user"]),
+            (&json!("high"), &Value::Null, &json!(7), &json!("u".repeat(64)))
+        );
         let body = render(&request, &target("gpt-4o", true));
         assert_eq!((&body["reasoning_effort"], &body["temperature"]), (&Value::Null, &json!(0.5)));
     }

@@ -34,7 +34,6 @@ pub(super) fn parse(body: &[u8], is_capped: bool) -> Result<Request, Unfit> {
         instructions: instructions(&mut body)?,
         messages,
         tools: tools::parse(&mut body)?,
-        aliases: Vec::new(),
         tool_choice,
         parallel_tool_calls,
         output_cap,
@@ -42,11 +41,10 @@ pub(super) fn parse(body: &[u8], is_capped: bool) -> Result<Request, Unfit> {
         sampling: Sampling { temperature: body.number("temperature")?, top_p: body.number("top_p")?, top_k: body.number("top_k")?, ..Sampling::default() },
         format,
         reasoning: reasoning::parse(&mut body, effort)?,
-        verbosity: None,
         stream: body.flag("stream")?.unwrap_or(false),
         user: user(&mut body)?,
-        cache_key: None,
         service_tier: body.string("service_tier")?,
+        ..Request::default()
     };
     body.ignore(&HINTS);
     body.finish()?;

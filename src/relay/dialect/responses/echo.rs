@@ -79,7 +79,7 @@ fn fields(echo: &Echo, id: &str, status: Status<'_>, output: Vec<Value>) -> Map<
     if let Some(user) = &request.user {
         put("user", user.clone().into());
     }
-    put("metadata", json!({}));
+    put("metadata", request.metadata.clone().into());
     out
 }
 

@@ -3,10 +3,13 @@
 use super::super::canonical::{Effort, Format, Instruction, Reasoning, Request, Unfit};
 use super::super::fields::Fields;
 use super::{input, tools};
+use serde_json::{Map, Value};
 
 /// Hints, notes and what only concerns how an answer is delivered.
-const IGNORED: [&str; 8] =
-    ["metadata", "client_metadata", "max_tool_calls", "stream_options", "prompt_cache_retention", "prompt_cache_options", "user_metadata", "usage"];
+/// The most notes that OpenAI takes, and the longest.
+const MAX_NOTES: usize = 16;
+const MAX_NOTE: usize = 512;
+const IGNORED: [&str; 7] = ["client_metadata", "max_tool_calls", "stream_options", "prompt_cache_retention", "prompt_cache_options", "user_metadata", "usage"];
 
 /// Reads a request.
 ///
@@ -29,6 +32,7 @@ pub fn parse_request(body: &[u8]) -> Result<Request, Unfit> {
     request.output_cap = fields.whole("max_output_tokens")?;
     request.stream = fields.flag("stream")?.unwrap_or(false);
     parse_hints(&mut fields, &mut request)?;
+    request.metadata = notes(&mut fields)?;
     if let Some(text) = fields.object("text")? {
         parse_text(text, &mut request)?;
     }
@@ -38,6 +42,16 @@ pub fn parse_request(body: &[u8]) -> Result<Request, Unfit> {
     input::parse(items, &fields.path("input"), &mut request)?;
     fields.finish()?;
     Ok(request)
+}
+
+/// The caller's notes.
+fn notes(fields: &mut Fields) -> Result<Map<String, Value>, Unfit> {
+    let is_note = |value: &Value| value.as_str().is_some_and(|text| text.chars().count() <= MAX_NOTE);
+    match fields.take("metadata") {
+        None => Ok(Map::new()),
+        Some(Value::Object(notes)) if notes.len() <= MAX_NOTES && notes.values().all(is_note) => Ok(notes),
+        Some(_) => Err(fields.wrong("metadata", "an object of at most 16 strings, none longer than 512 characters")),
+    }
 }
 
 /// What the provider would have to keep, or to do later.

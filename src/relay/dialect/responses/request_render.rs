@@ -65,12 +65,11 @@ fn render_hints(request: &Request, target: &Target<'_>, out: &mut Map<String, Va
     };
     number("temperature", &request.sampling.temperature, 2.0);
     number("top_p", &request.sampling.top_p, 1.0);
-    let short = |value: &&String| value.len() <= LONGEST_KEY;
-    if let Some(key) = request.cache_key.as_ref().filter(short) {
-        out.insert("prompt_cache_key".to_owned(), key.clone().into());
+    if let Some(key) = &request.cache_key {
+        out.insert("prompt_cache_key".to_owned(), call_id::shorten(key, LONGEST_KEY).into());
     }
-    if let Some(user) = request.user.as_ref().filter(short) {
-        out.insert(if target.is_openai { "safety_identifier" } else { "user" }.to_owned(), user.clone().into());
+    if let Some(user) = &request.user {
+        out.insert(if target.is_openai { "safety_identifier" } else { "user" }.to_owned(), call_id::shorten(user, LONGEST_KEY).into());
     }
     if let Some(tier) = request.service_tier.as_ref().filter(|tier| TIERS.contains(&tier.as_str())) {
         out.insert("service_tier".to_owned(), tier.clone().into());

@@ -187,6 +187,17 @@ fn what_responses_cannot_say_is_named() {
 }
 
 #[test]
+fn notes_come_back_with_the_answer() {
+    let body = json!({"model": "m", "input": "hi", "metadata": {"order": "7"}});
+    let answer: Value = serde_json::from_slice(&render_answer(&sample(), &echo(parsed(body)), &Closing { usage: Usage::default(), cost: None })).unwrap();
+    assert_eq!(answer["metadata"], json!({"order": "7"}));
+    let many: serde_json::Map<String, Value> = (0..17).map(|n| (n.to_string(), "x".into())).collect();
+    for wrong in [json!("x"), json!({"a": 1}), json!({"a": "x".repeat(513)}), many.into()] {
+        assert_eq!(refused(json!({"model": "m", "input": "hi", "metadata": wrong})), "metadata");
+    }
+}
+
+#[test]
 fn no_less_output_is_asked_for_than_openai_lets() {
     for (cap, asked) in [(1, 16), (16, 16), (17, 17)] {
         let body = render_request(&Request::default(), &Target { output_cap: Some(cap), ..target(true) }).unwrap();
