@@ -21,7 +21,7 @@ fn request(bytes: &[u8]) {
     for from in Dialect::ALL {
         let Ok(request) = dialect::parse_request(from, bytes, "m", true) else { continue };
         for to in Dialect::ALL {
-            if let Ok(body) = dialect::render_request(to, &request, &target(to, &request)) {
+            for body in [true, false].into_iter().filter_map(|is_openai| dialect::render_request(to, &request, &target(to, &request, is_openai)).ok()) {
                 must_be_bounded(bytes.len(), body.len());
             }
         }

@@ -1,5 +1,6 @@
 //! Golden files. `tests/golden/inputs/{dialect}/{case}` has requests of callers (`.request.json`), answers of upstreams (`.answer.json`) and their streams
-//! (`.stream.txt`); `tests/golden/{from}-{to}` has what each comes to in another dialect, or how it is refused.
+//! (`.stream.txt`); `tests/golden/{from}-{to}` has what each comes to in another dialect, or how it is refused. `tests/golden/compatible/{from}-{to}` has the
+//! requests that a server which is only compatible with OpenAI's is asked otherwise; those that are not there are asked of it in the same words.
 //!
 //! `FAREBOX_WRITE_GOLDEN=1 cargo test --test it dialects::golden` writes them anew: read what has changed before you keep it.
 
@@ -45,11 +46,11 @@ fn asked(dialect: Dialect, case: &str) -> Request {
 }
 
 /// What an input comes to.
-fn translate(from: Dialect, to: Dialect, name: &str, text: &str) -> String {
+fn translate(from: Dialect, to: Dialect, name: &str, text: &str, is_openai: bool) -> String {
     let case = name.split('.').next().unwrap();
     if name.ends_with(".request.json") {
         let rendered = parse(from, text).and_then(|request| {
-            let rendered = dialect::render_request(to, &request, &target(to, &request));
+            let rendered = dialect::render_request(to, &request, &target(to, &request, is_openai));
             rendered.map_err(|unfit| dialect::trace(from, text.as_bytes(), &request, unfit))
         });
         return match rendered {
@@ -70,24 +71,54 @@ fn translate(from: Dialect, to: Dialect, name: &str, text: &str) -> String {
 
 #[test]
 fn each_input_comes_to_what_is_written() {
-    let is_writing = std::env::var_os("FAREBOX_WRITE_GOLDEN").is_some();
     let mut wrong = Vec::new();
     for (from, to) in DIALECTS.into_iter().flat_map(|from| DIALECTS.map(|to| (from, to))).filter(|(from, to)| from != to) {
         let folder = folder().join(format!("{}-{}", from.word(), to.word()));
         let mut left = names(&folder);
         for (_, name, text) in inputs().into_iter().filter(|(dialect, _, _)| *dialect == from) {
-            let (now, file) = (translate(from, to, &name, &text), folder.join(&name));
             left.remove(&name);
-            if is_writing {
-                std::fs::create_dir_all(&folder).unwrap();
-                std::fs::write(&file, &now).unwrap();
-            } else if std::fs::read_to_string(&file).ok().as_ref() != Some(&now) {
-                wrong.push(format!("{}:\n{now}", file.display()));
-            }
+            wrong.extend(compare(&folder, &name, &translate(from, to, &name, &text, true)));
         }
         assert!(left.is_empty(), "without an input: {left:?} in {}", folder.display());
     }
     assert!(inputs().len() >= 30, "the inputs were not found");
+    told(&wrong);
+}
+
+#[test]
+fn a_compatible_server_is_asked_as_is_written() {
+    let (mut wrong, mut kept) = (Vec::new(), 0);
+    let targets = [Dialect::Chat, Dialect::Responses];
+    for (from, to) in DIALECTS.into_iter().flat_map(|from| targets.map(|to| (from, to))).filter(|(from, to)| from != to) {
+        let folder = folder().join("compatible").join(format!("{}-{}", from.word(), to.word()));
+        let mut left = names(&folder);
+        for (_, name, text) in inputs().into_iter().filter(|(dialect, name, _)| *dialect == from && name.ends_with(".request.json")) {
+            let (now, to_openai) = (translate(from, to, &name, &text, false), translate(from, to, &name, &text, true));
+            // The models differ in any case.
+            if now.replace("deepseek-chat", "gpt-4.1") != to_openai {
+                left.remove(&name);
+                kept += 1;
+                wrong.extend(compare(&folder, &name, &now));
+            }
+        }
+        assert!(left.is_empty(), "asked in the same words, or without an input: {left:?} in {}", folder.display());
+    }
+    assert!(kept >= 20, "only {kept} requests make a difference");
+    told(&wrong);
+}
+
+/// What is wrong with a file, or nothing; when they are written anew, writes it.
+fn compare(folder: &Path, name: &str, now: &str) -> Option<String> {
+    let file = folder.join(name);
+    if std::env::var_os("FAREBOX_WRITE_GOLDEN").is_some() {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(&file, now).unwrap();
+        return None;
+    }
+    (std::fs::read_to_string(&file).ok().as_deref() != Some(now)).then(|| format!("{}:\n{now}", file.display()))
+}
+
+fn told(wrong: &[String]) {
     assert!(wrong.is_empty(), "{} of the golden files are wrong, and now come to:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -14,14 +14,15 @@ use std::sync::Arc;
 /// The dialects under test.
 const DIALECTS: [Dialect; 4] = Dialect::ALL;
 
-/// An upstream of each dialect.
-fn target(dialect: Dialect, request: &Request) -> Target<'static> {
+/// An upstream of each dialect: OpenAI's own service or Azure's, or a server that is compatible with it.
+fn target(dialect: Dialect, request: &Request, is_openai: bool) -> Target<'static> {
     let model = match dialect {
-        Dialect::Chat | Dialect::Responses => "gpt-4.1",
+        Dialect::Chat | Dialect::Responses if is_openai => "gpt-4.1",
+        Dialect::Chat | Dialect::Responses => "deepseek-chat",
         Dialect::Messages => "claude-opus-4-6",
         Dialect::Gemini => "gemini-2.5-pro",
     };
-    Target { model, output_cap: request.output_cap, default_cap: 8_192, is_openai: true }
+    Target { model, output_cap: request.output_cap, default_cap: 8_192, is_openai }
 }
 
 /// What an answer to `request` repeats.
