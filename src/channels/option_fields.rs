@@ -9,6 +9,7 @@ use super::options::{Capabilities, Cost, Options, Private, Probe};
 use super::pattern;
 use crate::kernel::Price;
 use crate::kernel::fields::{self, Mistakes};
+use crate::kernel::pricing::Rare;
 use reqwest::header::{HeaderName, HeaderValue};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -151,6 +152,22 @@ pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]
     })
 }
 
+/// The words for what has a cost of its own, as the form of a model has them.
+#[rustfmt::skip]
+const RARE: [(&str, fn(&mut Rare) -> &mut Option<Price>); 11] = [
+    ("cache_write_1h", |rare| &mut rare.cache_write_1h),
+    ("audio_input", |rare| &mut rare.audio_input),
+    ("image_input", |rare| &mut rare.image_input),
+    ("reasoning", |rare| &mut rare.reasoning),
+    ("audio_output", |rare| &mut rare.audio_output),
+    ("image_output", |rare| &mut rare.image_output),
+    ("characters", |rare| &mut rare.characters),
+    ("audio_minute", |rare| &mut rare.audio_minute),
+    ("image", |rare| &mut rare.image),
+    ("request", |rare| &mut rare.request),
+    ("search", |rare| &mut rare.search),
+];
+
 /// Whether Chat Completions, Responses and Messages are spoken, so far as that is not the usual of the kind; one of them has to be.
 fn spoken(fields: &ChannelFields, kind: Kind) -> Result<[Option<bool>; 3], &'static str> {
     let typed = [(Dialect::Chat, &fields.chat), (Dialect::Responses, &fields.responses), (Dialect::Messages, &fields.messages)];
@@ -208,7 +225,9 @@ fn lines<T>(entries: &[T], line: impl Fn(&T) -> String) -> String {
 }
 
 fn cost_text((name, cost): &(String, Cost)) -> String {
-    format!("{name} {} {} {} {}", cost.input, cost.output, cost.cached_input, cost.cache_write)
+    let mut rare = cost.rare.clone();
+    let rare: String = RARE.iter().filter_map(|(word, of)| of(&mut rare).map(|price| format!(" {word}={price}"))).collect();
+    format!("{name} {} {} {} {}{rare}", cost.input, cost.output, cost.cached_input, cost.cache_write)
 }
 
 fn seconds_text(duration: Duration) -> String {
@@ -335,6 +354,8 @@ fn costs(typed: &str) -> Result<Vec<(String, Cost)>, &'static str> {
         let parts: Vec<&str> = line.split_whitespace().collect();
         let (name, prices) = parts.split_first().ok_or(WRONG)?;
         let name = fields::model_name(name).map_err(|_| WRONG)?;
+        let (rare, prices): (Vec<&str>, Vec<&str>) = prices.iter().partition(|text| text.contains('='));
+        let rare = rare_costs(&rare).ok_or(WRONG)?;
         let prices: Vec<Price> = prices.iter().map(|text| Price::per_million(text)).collect::<Result<_, _>>().map_err(|_| WRONG)?;
         let (input, output, more) = match prices.as_slice() {
             [input, output, more @ ..] if more.len() <= 2 => (*input, *output, more),
@@ -344,9 +365,22 @@ fn costs(typed: &str) -> Result<Vec<(String, Cost)>, &'static str> {
             return Err(WRONG);
         }
         let part = |at: usize| more.get(at).copied().unwrap_or(input);
-        costs.push((name.to_owned(), Cost { input, output, cached_input: part(0), cache_write: part(1) }));
+        costs.push((name.to_owned(), Cost { input, output, cached_input: part(0), cache_write: part(1), rare }));
     }
     Ok(costs)
+}
+
+/// `image=0.04`, each at most once.
+fn rare_costs(parts: &[&str]) -> Option<Rare> {
+    let mut rare = Rare::default();
+    for part in parts {
+        let (word, price) = part.split_once('=')?;
+        let (_, of) = RARE.iter().find(|(known, _)| *known == word)?;
+        if of(&mut rare).replace(Price::per_million(price).ok()?).is_some() {
+            return None;
+        }
+    }
+    Some(rare)
 }
 
 #[cfg(test)]
@@ -381,7 +415,7 @@ mod tests {
             azure_api_version: "2024-10-21".into(),
             no_vision: "on".into(),
             context_length: "128000".into(),
-            costs: "a 2.5 10 1.25\nb 0.15 0.60 0.075 0.2\nc 1 2".into(),
+            costs: "a 2.5 10 1.25\nb 0.15 0.60 0.075 0.2\nc 1 2 image=0.04 request=0.001".into(),
             probe_model: "a".into(),
             probe_interval: "60".into(),
             ..ChannelFields::default()
@@ -510,7 +544,12 @@ mod tests {
             ("proxy_url", |f, t| f.proxy_url = t.into(), "channels.error.proxy_url", &["127.0.0.1:1080", "ftp://a", "http://a/b", "http://a?b", "socks5://"]),
             ("azure_api_version", |f, t| f.azure_api_version = t.into(), "channels.error.azure_api_version", &["v1", "2024-1-1", "2024-10-21-beta"]),
             ("context_length", |f, t| f.context_length = t.into(), "channels.error.context_length", &["0"]),
-            ("costs", |f, t| f.costs = t.into(), "channels.error.costs", &["a", "a 1", "a 1 -2", "a 1 2 3 4 5", "a 0,5 1", "a 1 2\na 1 2"]),
+            (
+                "costs",
+                |f, t| f.costs = t.into(),
+                "channels.error.costs",
+                &["a", "a 1", "a 1 -2", "a 1 2 3 4 5", "a 0,5 1", "a 1 2\na 1 2", "a image=1", "a 1 2 picture=1", "a 1 2 image=-1", "a 1 2 image=1 image=1"],
+            ),
             ("probe_model", |f, t| f.probe_model = t.into(), "field.model_name", &["a b"]),
             ("probe_interval", |f, t| f.probe_interval = t.into(), "channels.error.probe_interval", &["0.5", "86401"]),
         ];

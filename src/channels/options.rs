@@ -5,6 +5,7 @@
 
 use super::dialect::{Dialect, Dialects, Kind};
 use super::pattern;
+use crate::kernel::pricing::Rare;
 use crate::kernel::{Price, Prices};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -100,8 +101,8 @@ impl Default for Capabilities {
     }
 }
 
-/// What a million tokens cost the shop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a model costs the shop: its tokens by the million.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// Fresh input.
     #[serde(with = "price")]
@@ -115,12 +116,16 @@ pub struct Cost {
     /// Input that the upstream wrote to its cache.
     #[serde(with = "price")]
     pub cache_write: Price,
+    /// What else has a cost of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rare: Rare,
 }
 
 impl Cost {
     /// The same as prices, to be multiplied with what was used.
     pub fn prices(&self) -> Prices {
-        Prices { input: self.input, output: self.output, cached_input: self.cached_input, cache_write: self.cache_write, ..Prices::default() }
+        let Self { input, output, cached_input, cache_write, .. } = *self;
+        Prices { input, output, cached_input, cache_write, ..Prices::default() }.with(self.rare.clone())
     }
 }
 

@@ -313,6 +313,7 @@ impl Settlement {
     async fn run(self, ending: Ending) -> Result<Settled, LedgerError> {
         let call = &self.call;
         let prices = call.prices();
+        let answered = self.first_byte_ms.is_some() && !matches!(ending.used, Used::Nothing);
         let (usage, counted, cost) = match ending.used {
             Used::Nothing => (Usage::default(), false, Usd::ZERO),
             Used::Reported(usage) => (usage, false, prices.charge(&usage)),
@@ -345,7 +346,7 @@ impl Settlement {
             detail: Detail {
                 operation: operation_word(call.envelope.operation),
                 price: call.price,
-                upstream_cost: self.serving.as_ref().and_then(|(channel, model)| upstream_cost(channel, model, usage)),
+                upstream_cost: self.serving.as_ref().and_then(|(channel, model)| upstream_cost(channel, model, usage, answered)),
                 upstream_model: self.serving.as_ref().filter(|(_, model)| *model != call.envelope.model).map(|(_, model)| model.clone()),
                 route: Some(self.decision.write()),
                 plan: call.paying.get().and_then(|paying| paying.plan),
@@ -376,10 +377,9 @@ pub(super) fn operation_word(operation: Operation) -> Option<&'static str> {
 }
 
 /// What the upstream asks for it, when the admin has said what it costs.
-fn upstream_cost(channel: &Channel, model: &str, usage: Usage) -> Option<Usd> {
-    let cost = channel.cost(model)?;
-    let prices = Prices { input: cost.input, output: cost.output, cached_input: cost.cached_input, cache_write: cost.cache_write, ..Prices::default() };
-    Some(prices.cost(usage))
+fn upstream_cost(channel: &Channel, model: &str, usage: Usage, answered: bool) -> Option<Usd> {
+    let prices = channel.cost(model)?.prices();
+    Some(if answered { prices.charge(&usage) } else { prices.cost(usage) })
 }
 
 /// Counts a request here, beside what was told. Off the async threads: a long conversation takes milliseconds.

@@ -3,6 +3,7 @@
 use super::{INPUT, OUTPUT, ask, ask_stream, input_tokens, model, read_words};
 use crate::harness::TestApp;
 use farebox::catalog::{self, ModelDraft, ModelFields};
+use farebox::channels::ChannelFields;
 use farebox::kernel::{Price, Usd};
 use farebox::usage::Parts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -101,6 +102,30 @@ async fn thoughts_have_a_price_of_their_own_and_show_on_the_row() {
         assert_eq!(row.cost, Usd(input_tokens(question) * nanos(1) + 10 * nanos(10) + 25 * nanos(40)));
         assert_eq!((row.output_tokens, row.parts), (35, Parts { reasoning: 25, ..Parts::default() }));
     }
+    shop.finish().await;
+}
+
+/// What the shop pays is reckoned by the same kinds of usage as what it charges.
+#[tokio::test]
+async fn the_cost_of_a_request_knows_pictures_and_requests_as_well() {
+    let shop = TestApp::new().await;
+    shop.sell("demo-chat", "1", "10").await;
+    shop.sell_as(ModelFields { image: "0.04".into(), ..model("dall-e-demo", "0", "0") }).await;
+    let fields = TestApp::channel_fields("upstream", &shop.upstream.base_url(), &["demo-chat", "dall-e-demo"]);
+    let costs = "demo-chat 0.5 4 request=0.001\ndall-e-demo 0 0 image=0.03".to_owned();
+    shop.channel_as(None, &ChannelFields { costs, ..fields }).await;
+    let customer = shop.customer(Usd::dollars(1)).await;
+    let question = "[[tokens=10]] Hello";
+    shop.chat(&customer.key, ask("demo-chat", question)).await.text().await.expect("an answer");
+    let pictures = serde_json::json!({"model": "dall-e-demo", "prompt": "A ship", "n": 2});
+    let answer = shop.http.post(shop.at("/v1/images/generations")).bearer_auth(&customer.key).json(&pictures).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    assert!(shop.chat(&customer.key, ask("demo-chat", "[[500]] Hello")).await.status().is_server_error());
+    let mut conn = shop.db.db.read().await.unwrap();
+    let sql = "SELECT upstream_cost FROM request WHERE user_id = $1 ORDER BY id";
+    let paid: Vec<Option<i64>> = sqlx::query_scalar(sql).bind(customer.user.id.0).fetch_all(&mut *conn).await.unwrap();
+    drop(conn);
+    assert_eq!(paid, [Some(input_tokens(question) * nanos(1) / 2 + 10 * nanos(4) + 1_000_000), Some(60_000_000), Some(0)]);
     shop.finish().await;
 }
 
