@@ -23,6 +23,7 @@ pub mod keys;
 pub mod ledger;
 pub mod limits;
 pub mod mail;
+pub mod notices;
 pub mod payments;
 pub mod plans;
 pub mod referrals;

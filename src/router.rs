@@ -70,7 +70,7 @@ fn shop_window() -> Router<Site> {
 }
 
 fn customer_side() -> Router<Site> {
-    use account::{dashboard, gift_cards, invoices, keys, orders, payment, plan, plans, referrals, requests, wallet};
+    use account::{dashboard, gift_cards, invoices, keys, notices, orders, payment, plan, plans, referrals, requests, wallet};
     Router::new()
         .route("/account", get(dashboard::show))
         .route("/account/redeem", post(dashboard::redeem))
@@ -87,6 +87,7 @@ fn customer_side() -> Router<Site> {
         .route("/account/orders/{id}/pay", get(orders::pay))
         .route("/account/orders/{id}/cancel", post(orders::cancel))
         .route("/account/orders/{id}/confirm", get(payment::ask_confirm).post(payment::confirm))
+        .route("/account/notices", get(notices::show).post(notices::save))
         .route("/account/payment", get(payment::show))
         .route("/account/payment/automatic", post(payment::save))
         .route("/account/payment/automatic/off", post(payment::off))

@@ -9,6 +9,7 @@ use crate::db::revision::{self, Topic};
 use crate::gift_cards;
 use crate::jobs::Jobs;
 use crate::kernel::Days;
+use crate::notices;
 use crate::plans;
 use crate::referrals;
 use futures_util::StreamExt;
@@ -87,6 +88,11 @@ fn schedule(app: &App, jobs: &Jobs) {
         let app = automatic.clone();
         async move { app.payments.automatic_due().await.map(drop).map_err(Into::into) }
     });
+    let told = app.clone();
+    jobs.every("notices", Duration::from_secs(600), move || {
+        let app = told.clone();
+        async move { notices::tell_due(&app.db, &app.kit, &sender(&app)).await.map(drop).map_err(Into::into) }
+    });
     let balances = app.clone();
     jobs.every("balances", Duration::from_secs(10), move || {
         let app = balances.clone();
@@ -143,9 +149,17 @@ fn schedule(app: &App, jobs: &Jobs) {
             app.sessions.sweep().await?;
             app.accounts.sweep().await?;
             app.outbox.sweep().await?;
+            notices::sweep(&app.db, &app.kit).await?;
             Ok(())
         }
     });
+}
+
+/// What letters say of the shop.
+fn sender(app: &App) -> notices::Sender {
+    let settings = app.settings.now();
+    let (site, url, zone) = (settings.site_name.clone(), app.public_url.as_str().trim_end_matches('/').to_owned(), settings.time_zone.clone());
+    notices::Sender { site, url, zone }
 }
 
 /// Wakes whoever waits for a balance that has fallen or risen.
@@ -159,6 +173,9 @@ async fn watch_balances(app: App, stop: CancellationToken) {
         let attend = |user| async move {
             if let Err(error) = app.payments.top_up_if_low(user).await {
                 tracing::warn!(%error, %user, "credit could not be bought by itself yet");
+            }
+            if let Err(error) = notices::look_at(&app.db, &app.kit, &app.books, &sender(app), user).await {
+                tracing::warn!(%error, %user, "a customer could not be told of a balance yet");
             }
         };
         futures_util::stream::iter(users).for_each_concurrent(WATCHED_AT_ONCE, attend).await;

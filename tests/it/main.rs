@@ -18,6 +18,7 @@ mod keys;
 mod ledger;
 mod mail;
 mod nodes;
+mod notices;
 mod payments;
 mod plans;
 mod process;

@@ -3,7 +3,7 @@
 use crate::harness::{TestDb, source, source::SourceFile};
 use farebox::db::{Bulk, Engine, node, revision};
 use farebox::{
-    accounting, accounts, admin_log, catalog, channels, coupons, gift_cards, invoices, jobs, keys, ledger, mail, payments, plans, referrals, sessions,
+    accounting, accounts, admin_log, catalog, channels, coupons, gift_cards, invoices, jobs, keys, ledger, mail, notices, payments, plans, referrals, sessions,
     settings, usage,
 };
 use sqlx::any::{AnyTypeInfo, AnyTypeInfoKind};
@@ -34,6 +34,7 @@ const STORES: &[(&str, Statements, &[&Bulk])] = &[
     ("mail/store.rs", mail::store::STATEMENTS, &[]),
     ("payments/compare/store.rs", payments::compare::store::STATEMENTS, &[]),
     ("payments/subscriptions/store.rs", payments::subscriptions::store::STATEMENTS, &[]),
+    ("notices/store.rs", notices::store::STATEMENTS, &[]),
     ("payments/automatic/store.rs", payments::automatic::store::STATEMENTS, &[]),
     ("payments/store.rs", payments::store::STATEMENTS, &[]),
     ("plans/store.rs", plans::store::STATEMENTS, &[]),

@@ -4,6 +4,7 @@ pub mod dashboard;
 pub mod gift_cards;
 pub mod invoices;
 pub mod keys;
+pub mod notices;
 pub mod orders;
 pub mod payment;
 pub mod plan;

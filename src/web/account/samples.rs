@@ -243,6 +243,13 @@ fn a_saved_card_and_what_it_is_charged_for_render_in_both_languages() {
         let limited = Automatic { paused_until: 11, ..known.clone() };
         assert!(!show(SavedWith::Nothing, Some(limited), form.clone()).contains("name=\"agree\""), "nothing can be agreed to without a card");
         show(SavedWith::NoProvider, None, form);
+        let mut form = Form::empty(lang).fill("expiry_days", 7);
+        check_page(&Notices { page: page("/account/notices"), email: "ann<@example.com".into(), form: form.clone() }.render().unwrap());
+        form.refuse("low_below", "field.amount");
+        form.refuse("plan_days", "notices.error.days");
+        let html = Notices { page: page("/account/notices"), email: "ann<@example.com".into(), form }.render().unwrap();
+        check_page(&html);
+        assert!(html.contains("value=\"7\" selected") && html.contains("ann&#60;@"), "{html}");
         let order = Order { details: "automatic".into(), ..order(OrderState::Pending) };
         assert!(order.is_automatic() && !order.keeps_card());
         check_page(&ConfirmPayment { page: page("/account/orders/1/confirm"), order }.render().unwrap());

@@ -444,6 +444,18 @@ impl Payment {
     }
 }
 
+/// `/account/notices`
+#[derive(Template)]
+#[template(path = "account/notices.html")]
+pub struct Notices {
+    /// What every template knows.
+    pub page: Page,
+    /// Where the mails go.
+    pub email: String,
+    /// What is wanted.
+    pub form: Form,
+}
+
 /// `/account/orders/{id}/confirm`
 #[derive(Template)]
 #[template(path = "account/confirm.html")]

@@ -3,22 +3,33 @@
 use super::views::{SignUp, Verify};
 use super::{Link, dead_link, email, password, problem};
 use crate::accounts::{self, AccountError};
-use crate::referrals::{self, Invitation};
-use crate::web::error::Answer;
+use crate::kernel::Usd;
+use crate::referrals::{self, Invitation, Rules};
+use crate::web::error::{Answer, Problem};
 use crate::web::page::{render, render_as};
 use crate::web::who::{Customer, Guest};
 use crate::web::{Form, Site, flash};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
+use tower_sessions::Session;
 
 /// `GET /sign-up`
-pub async fn show(Guest { page, user, .. }: Guest) -> Answer {
+pub async fn show(State(site): State<Site>, Guest { page, user, session, .. }: Guest) -> Answer {
     if user.is_some() {
         return Ok(Redirect::to("/account").into_response());
     }
-    let form = Form::empty(page.lang);
-    Ok(render(&SignUp { page, form }))
+    let (form, invited) = (Form::empty(page.lang), invited_by(&site, &session).await?);
+    Ok(render(&SignUp { page, form, invited }))
+}
+
+/// What the shop gives to a visitor who has come by somebody's link.
+async fn invited_by(site: &Site, session: &Session) -> Result<Option<Rules>, Problem> {
+    if session.get::<String>(INVITATION).await?.is_none() {
+        return Ok(None);
+    }
+    let rules = referrals::rules(&mut *site.db.read().await?).await?;
+    Ok(Some(rules).filter(|rules| rules.enabled && rules.welcome > Usd::ZERO))
 }
 
 /// Where the session of a visitor keeps the link that they came by.
@@ -38,7 +49,8 @@ pub async fn invited(State(site): State<Site>, Guest { user, session, .. }: Gues
 /// `POST /sign-up`: the same answer whether the address has an account or not.
 pub async fn submit(State(site): State<Site>, Guest { page, session, source, .. }: Guest, mut form: Form) -> Answer {
     let (Some(email), Some(password)) = (email(&mut form), password(&mut form)) else {
-        return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &SignUp { page, form }));
+        let invited = invited_by(&site, &session).await?;
+        return Ok(render_as(StatusCode::UNPROCESSABLE_ENTITY, &SignUp { page, form, invited }));
     };
     let sent = page.with("sign_up.sent", "email", email.as_str());
     let code: Option<String> = session.get(INVITATION).await?;

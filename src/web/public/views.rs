@@ -1,6 +1,7 @@
 //! The pages of the shop window as templates know them.
 
 use crate::kernel::Prices;
+use crate::referrals::Rules;
 use crate::web::snippets::Snippet;
 use crate::web::{Form, Page};
 use askama::Template;
@@ -34,6 +35,8 @@ pub struct SignUp {
     pub page: Page,
     /// What was typed.
     pub form: Form,
+    /// What the shop gives to whoever was invited, when the visitor was.
+    pub invited: Option<Rules>,
 }
 
 /// `/log-in`
