@@ -18,6 +18,7 @@ pub use store::Cost;
 use crate::db::{Conn, Db};
 use crate::kernel::{Day, Days, Kit};
 use crate::ledger::rolls::{self, Moves};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So long after its end what a day has cost is added up: requests that began in it have ended.
@@ -87,8 +88,8 @@ async fn costs(conn: &mut Conn, days: &Days, from: Day, until: Day) -> Result<BT
     let mut all: BTreeMap<Day, Cost> = store::days(conn, days.zone(), from, until).await?.into_iter().collect();
     let mut day = from;
     while day < until {
-        if !all.contains_key(&day) {
-            all.insert(day, store::live(conn, days.ids(day)).await?);
+        if let Entry::Vacant(open) = all.entry(day) {
+            open.insert(store::live(conn, days.ids(day)).await?);
         }
         if day.next() <= day {
             break;

@@ -76,6 +76,6 @@ mod tests {
         for text in ["Goodwill", "order:javascript", "order:", "", "note: see mail", "mail:x"] {
             assert_eq!(page.reference(text), Reference { words: text.to_owned(), link: None });
         }
-        assert_eq!((page.change(&Usd(0)), page.change(&Usd::dollars(1)), page.change(&Usd::dollars(-1))), ("$0.00".into(), "+$1.00".into(), "-$1.00".into()));
+        assert_eq!((page.change(Usd(0)), page.change(Usd::dollars(1)), page.change(Usd::dollars(-1))), ("$0.00".into(), "+$1.00".into(), "-$1.00".into()));
     }
 }

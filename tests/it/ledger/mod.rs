@@ -10,6 +10,7 @@ mod outage;
 mod property;
 mod races;
 mod recovery;
+mod rolls;
 mod steps;
 mod undo;
 
