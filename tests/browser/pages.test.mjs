@@ -77,6 +77,8 @@ test("a customer's pages", async () => {
   await logIn(customer.page, shop.customer);
   await inspectPaths(customer, ["/account", "/account/requests", "/account/keys", "/account/gift-cards", "/account/referrals"]);
   await inspectPaths(customer, ["/account/top-up", "/account/orders", "/account/plan", "/account/plans"]);
+  await inspectPaths(customer, ["/account/wallet", "/account/wallet?view=all&from=2026-12-31&until=2026-01-01", await linked(customer.page, "/account/wallet", /sort=charge/)]);
+  await inspectPaths(customer, [await linked(customer.page, "/account/wallet?view=all", /requests\?only=/)]);
   await customer.page.goto("/account/keys");
   await customer.page.getByLabel("Name").fill("A name that is long enough to need more than one line in a narrow table");
   await customer.page.getByLabel("Total budget").fill("12345.678901234");
@@ -113,6 +115,9 @@ test("the back office", async () => {
   await inspectPaths(owner, ["/admin/gift-cards", "/admin/gift-cards/find?q=abc", "/admin/coupons", "/admin/coupons/new", "/admin/referrals"]);
   await inspectPaths(owner, ["/admin/users", "/admin/users?q=nobody", "/admin/settings"]);
   await inspectPaths(owner, ["/admin/orders", "/admin/orders?state=paid", "/admin/payments", "/admin/plans", "/admin/plans/new"]);
+  const today = new Date().toISOString().slice(0, 10);
+  await inspectPaths(owner, ["/admin/accounting", await linked(owner.page, "/admin/accounting", /period=\d+-\d+-\d+$/), "/admin/accounting?period=2001"]);
+  await inspectPaths(owner, ["/admin/reconciliation", `/admin/reconciliation?from=${today}&until=${today}`, "/admin/reconciliation?from=2026-03-02&until=2026-03-01"]);
   await inspectPaths(owner, ["/admin/requests", "/admin/requests?outcome=refused&status=x"]);
   const request = await linked(page, "/admin/requests", /requests\/[0-9A-Z]{13}$/);
   const channel = await linked(page, "/admin/channels", /channels\/[0-9A-Z]{13}$/);
