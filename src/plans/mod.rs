@@ -29,8 +29,8 @@ pub use calendar::{Course, Length, Stretch, Unit};
 pub use draft::{FIELDS, PlanDraft};
 pub use periods::run_due;
 pub use renewing::{
-    Edition, Heard, Renewed, RenewedTerm, Standing, Untold, Word, edition, external, externals, heard, is_unspent, look_later, overdue, past_due, renewed, standing, stir,
-    tell_later, told, untold,
+    Edition, Heard, Renewed, RenewedTerm, Standing, Untold, Word, edition, external, externals, heard, is_unspent, look_later, overdue, past_due, renewed,
+    standing, stir, tell_later, told, untold,
 };
 pub use reserve::{BuyWay, Refused, Reserve, Reserved, has_room, lock, release, reserve, reserved, trial_days};
 pub use snapshot::{Running, Snapshot, limits};

@@ -24,7 +24,7 @@ fn run(stream: &str, size: usize, include_usage: bool) -> (Scanner, String, bool
 
 #[test]
 fn pieces_of_any_size_come_to_the_same() {
-    let stream = format!(": comment\n\n{TEXT}{TEXT}{USAGE}{TEXT}{DONE}");
+    let stream = format!(": comment\n\n{TEXT}{TEXT}{TEXT}{USAGE}{DONE}");
     for size in 1..stream.len() {
         let (scanner, out, done, broken) = run(&stream, size, false);
         assert_eq!(out, format!(": comment\n\n{TEXT}{TEXT}{TEXT}"), "pieces of {size}");
@@ -35,6 +35,12 @@ fn pieces_of_any_size_come_to_the_same() {
         assert_eq!(out, format!(": comment\n\n{TEXT}{TEXT}{TEXT}"));
         assert_eq!(&scanner.kept_back[..], USAGE.as_bytes());
     }
+}
+
+#[test]
+fn a_report_before_the_last_words_is_none() {
+    let (scanner, out, done, _) = run(&format!("{TEXT}{USAGE}{TEXT}{DONE}"), 7, false);
+    assert_eq!((scanner.reported(), out, done), (None, format!("{TEXT}{TEXT}"), true));
 }
 
 #[test]

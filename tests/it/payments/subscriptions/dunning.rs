@@ -9,10 +9,12 @@ use farebox::kernel::clock::DAY_MS;
 use farebox::payments::{PaidAgain, PaymentError, State};
 use farebox::plans::State as PlanState;
 
-/// The subjects of the letters to somebody, the oldest first.
+/// The subjects of the letters to somebody, the oldest first, receipts aside.
 async fn letters(till: &Till, email: &str) -> Vec<String> {
     let mut conn = till.shop.app.db.read().await.unwrap();
-    sqlx::query_scalar("SELECT subject FROM outbox WHERE recipient = $1 ORDER BY id").bind(email.to_owned()).fetch_all(&mut *conn).await.unwrap()
+    let all = sqlx::query_scalar("SELECT subject FROM outbox WHERE recipient = $1 ORDER BY id").bind(email.to_owned());
+    let all: Vec<String> = all.fetch_all(&mut *conn).await.unwrap();
+    all.into_iter().filter(|subject| !subject.starts_with("Receipt")).collect()
 }
 
 /// Pays a bill on the provider's page, by this card.
