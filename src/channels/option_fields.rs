@@ -152,9 +152,12 @@ pub(super) fn parse(fields: &ChannelFields, kind: Kind, models: Option<&[String]
     })
 }
 
+/// Where a rare cost is kept.
+type Slot = fn(&mut Rare) -> &mut Option<Price>;
+
 /// The words for what has a cost of its own, as the form of a model has them.
 #[rustfmt::skip]
-const RARE: [(&str, fn(&mut Rare) -> &mut Option<Price>); 11] = [
+const RARE: [(&str, Slot); 11] = [
     ("cache_write_1h", |rare| &mut rare.cache_write_1h),
     ("audio_input", |rare| &mut rare.audio_input),
     ("image_input", |rare| &mut rare.image_input),

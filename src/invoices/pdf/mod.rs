@@ -88,7 +88,8 @@ fn rows(sheet: &Sheet) -> Vec<Row> {
         rows.extend(beside((MARGIN, &wrap(label, QUIET, label_width - 8.0), QUIET), (MARGIN + label_width, &wrap(value, TEXT, inner - label_width), TEXT)));
     }
     rows.push(space(GAP));
-    rows.extend(beside((MARGIN, &[sheet.seller_label.clone()], QUIET), (MARGIN + half + GUTTER, &[sheet.buyer_label.clone()], QUIET)));
+    let labels = [&sheet.seller_label, &sheet.buyer_label].map(std::slice::from_ref);
+    rows.extend(beside((MARGIN, labels[0], QUIET), (MARGIN + half + GUTTER, labels[1], QUIET)));
     rows.extend(parties(sheet, half));
     rows.push(space(GAP));
     rows.push(row(vec![cell(MARGIN, &sheet.columns.0, QUIET), right(&sheet.columns.1, QUIET)]));
