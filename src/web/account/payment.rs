@@ -114,8 +114,8 @@ pub async fn forget(State(site): State<Site>, customer: Customer, _form: Form) -
     }
 }
 
-/// `POST /account/payment/portal`: to the provider's pages.
-pub async fn portal(State(site): State<Site>, customer: Customer, _form: Form) -> Answer {
+/// `GET /account/payment/portal`: to the provider's pages. No form leads there: a browser follows it to no other site.
+pub async fn portal(State(site): State<Site>, customer: Customer) -> Answer {
     let words = match site.payments.portal(customer.user.id).await {
         Ok(Some(url)) => return Ok(Redirect::to(&url).into_response()),
         Ok(None) => "autopay.no_portal",
@@ -129,8 +129,8 @@ pub async fn portal(State(site): State<Site>, customer: Customer, _form: Form) -
     Ok(Redirect::to("/account/payment").into_response())
 }
 
-/// `GET /account/orders/{id}/confirm`: where our mail leads when the bank wants a confirmation. The bank's page is made when the button is pressed: it is open for
-/// a short time only, and mail scanners open every link.
+/// `GET /account/orders/{id}/confirm`: where our mail leads when the bank wants a confirmation. The bank's page is made when the customer goes on: it is open for
+/// a short time only.
 pub async fn ask_confirm(State(site): State<Site>, customer: Customer, Path(id): Path<Id>) -> Answer {
     let order = own(&site, &customer, id).await?;
     if !site.payments.waits_for_confirmation(&order).await? {
@@ -139,8 +139,8 @@ pub async fn ask_confirm(State(site): State<Site>, customer: Customer, Path(id):
     Ok(render(&ConfirmPayment { page: customer.page, order }))
 }
 
-/// `POST /account/orders/{id}/confirm`: to the bank.
-pub async fn confirm(State(site): State<Site>, customer: Customer, Path(id): Path<Id>, _form: Form) -> Answer {
+/// `GET /account/orders/{id}/bank`: to the bank.
+pub async fn to_bank(State(site): State<Site>, customer: Customer, Path(id): Path<Id>) -> Answer {
     let order = own(&site, &customer, id).await?;
     match site.payments.confirm_page(&order).await {
         Ok(Some(url)) => Ok(Redirect::to(&url).into_response()),

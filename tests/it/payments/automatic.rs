@@ -442,7 +442,7 @@ async fn a_customer_agrees_on_a_page_and_what_was_agreed_to_is_kept() {
     let admin = Visitor::logged_in(&till.shop, &crate::web::owner(&till.shop).await).await;
     assert!(admin.read("/admin/orders").await.contains("Automatic"));
 
-    let portal = buyer.submit("/account/payment", "/account/payment/portal", &[]).await;
+    let portal = buyer.get("/account/payment/portal").await;
     assert!(location(&portal).starts_with(&till.stripe.base_url()));
     assert_eq!(buyer.submit("/account/payment/forget", "/account/payment/forget", &[]).await.status(), StatusCode::SEE_OTHER);
     let page = buyer.read("/account/payment").await;
