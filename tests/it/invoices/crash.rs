@@ -73,7 +73,9 @@ async fn killed_between_the_number_and_the_commit() {
     assert_eq!((scene.numbers().await, scene.paid().await), (vec!["R-000001".to_owned()], 1), "what was not committed did not happen");
 
     let mut tx = scene.app.db.db.write().await.unwrap();
+    // So that the test need not wait for what the dead held.
     sqlx::query("UPDATE node SET heartbeat_at = 0 WHERE stopped_at IS NULL").execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE job_lease SET expires_at = 0").execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
     let serving = scene.serve(None).await;
     scene.stripe.pay(&checkouts[2], Card::Good).unwrap();
