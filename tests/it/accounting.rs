@@ -100,7 +100,7 @@ async fn run(shop: &TestApp, days: &Days) {
 
 async fn report(shop: &TestApp, days: &Days, period: &str) -> Report {
     let today = days.day(shop.app.kit.clock.now_ms());
-    accounting::report(&mut *shop.app.db.snapshot().await.unwrap(), days, period.parse().unwrap(), today).await.unwrap()
+    accounting::report(&mut shop.app.db.snapshot().await.unwrap(), days, period.parse().unwrap(), today).await.unwrap()
 }
 
 async fn audit(shop: &TestApp) -> Vec<String> {
@@ -118,7 +118,7 @@ async fn transfers(conn: &mut Conn) -> Vec<(i64, i64, i64, i64, String)> {
 /// Holds every line of a report against the table of transfers.
 async fn hold(shop: &TestApp, days: &Days, period: &str) {
     let report = report(shop, days, period).await;
-    let rows = transfers(&mut *shop.app.db.read().await.unwrap()).await;
+    let rows = transfers(&mut shop.app.db.read().await.unwrap()).await;
     let net = |ids: std::ops::Range<i64>, is: &dyn Fn(i64) -> bool| -> i64 {
         let sum = |debits: bool| rows.iter().filter(|row| ids.contains(&row.0) && is(if debits { row.1 } else { row.2 })).map(|row| row.3).sum::<i64>();
         sum(true) - sum(false)
@@ -173,13 +173,13 @@ async fn days_that_are_added_up_say_what_their_transfers_say() {
             live.push(report(&shop, &days, period).await);
         }
         run(&shop, &days).await;
-        let rolled = rolls::rolled(&mut *shop.app.db.read().await.unwrap(), &days).await.unwrap().expect("days are rolled");
+        let rolled = rolls::rolled(&mut shop.app.db.read().await.unwrap(), &days).await.unwrap().expect("days are rolled");
         assert!(days.begin(rolled.1.next()) <= shop.app.kit.clock.now_ms() && rolled.0 < rolled.1, "{zone}: {rolled:?}");
         for (period, live) in ["2026-03", "2026-04", "2026", "2026-03-29", "2025"].iter().zip(live) {
             assert_eq!(report(&shop, &days, period).await, live, "{zone} {period}");
         }
         assert_eq!(audit(&shop).await, Vec::<String>::new(), "{zone}");
-        let zones = rolls::zones(&mut *shop.app.db.read().await.unwrap()).await.unwrap();
+        let zones = rolls::zones(&mut shop.app.db.read().await.unwrap()).await.unwrap();
         assert_eq!(zones, [zone], "those of the zone before are gone");
     }
     shop.finish().await;

@@ -207,7 +207,7 @@ async fn a_customer_chooses_on_a_page_and_who_was_invited_is_told_what_for() {
     assert_eq!(visitor.submit("/account/notices", "/account/notices", &bad).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let good = [("low_below", "2.50"), ("expiry_days", "30"), ("plan_days", "0")];
     assert_eq!(location(&visitor.submit("/account/notices", "/account/notices", &good).await), "/account/notices");
-    let choice = notices::choice(&mut *shop.app.db.read().await.unwrap(), customer.user.id).await.unwrap();
+    let choice = notices::choice(&mut shop.app.db.read().await.unwrap(), customer.user.id).await.unwrap();
     assert_eq!(choice, Choice { low_below: Some(Usd(2_500_000_000)), expiry_days: 30, plan_days: 0 });
     let page = visitor.read("/account/notices").await;
     assert!(page.contains("value=\"2.5\"") && page.contains("value=\"30\" selected") && page.contains("value=\"0\" selected"), "{page}");
@@ -216,7 +216,7 @@ async fn a_customer_chooses_on_a_page_and_who_was_invited_is_told_what_for() {
     let rules = Rules { enabled: true, welcome: Usd::dollars(3), ..Rules::default() };
     referrals::save_rules(&shop.app.db, &shop.app.kit, admin.id, &rules).await.unwrap();
     referrals::make_link(&shop.app.db, &shop.app.kit, customer.user.id, "mark").await.unwrap();
-    let link = referrals::link(&mut *shop.app.db.read().await.unwrap(), customer.user.id).await.unwrap().unwrap();
+    let link = referrals::link(&mut shop.app.db.read().await.unwrap(), customer.user.id).await.unwrap().unwrap();
     let guest = Visitor::new(&shop);
     assert!(!guest.read("/sign-up").await.contains("You were invited"));
     assert_eq!(location(&guest.get(&format!("/r/{}", link.code)).await), "/sign-up");

@@ -194,7 +194,7 @@ async fn a_conversation_stays_where_its_prompt_is_cached_while_the_mark_moves_on
     for conversation in 0..6 {
         let before = upstreams.each_ref().map(|upstream| upstream.log().count());
         let said = |n: usize| format!("Conversation {conversation}, turn {n}");
-        let turn = |n: usize| json!({"role": if n % 2 == 0 { "user" } else { "assistant" }, "content": said(n)});
+        let turn = |n: usize| json!({"role": if n.is_multiple_of(2) { "user" } else { "assistant" }, "content": said(n)});
         for last in [0, 2, 4] {
             let mut messages: Vec<Value> = (0..=last).map(turn).collect();
             messages[last]["content"] = json!([{"type": "text", "text": said(last), "cache_control": {"type": "ephemeral", "ttl": "1h"}}]);

@@ -123,7 +123,7 @@ async fn days_are_those_of_the_shops_calendar_and_add_up() {
 async fn the_file_has_every_movement_of_the_filter_and_runs_nothing() {
     let (shop, customer) = busy(120).await;
     let visitor = Visitor::logged_in(&shop, &customer.user).await;
-    let all = transfers(&mut *shop.app.db.read().await.unwrap(), customer.user.id).await;
+    let all = transfers(&mut shop.app.db.read().await.unwrap(), customer.user.id).await;
     let answer = visitor.get("/account/wallet/statement.csv").await;
     assert_eq!((answer.status(), answer.headers()["content-type"].to_str().unwrap()), (StatusCode::OK, "text/csv; charset=utf-8"));
     assert!(answer.headers()["content-disposition"].to_str().unwrap().starts_with("attachment"));
@@ -170,7 +170,7 @@ async fn the_page_shows_what_there_is_and_where_each_movement_comes_from() {
         assert!(visitor.read(&format!("/account/wallet?{bad}")).await.contains("aria-invalid"), "{bad}");
     }
     assert_eq!(visitor.get("/account/wallet?before=x").await.status(), StatusCode::NOT_FOUND);
-    let credits = shop.app.books.balance(&mut *shop.app.db.read().await.unwrap(), customer.user.id).await.unwrap().credits;
+    let credits = shop.app.books.balance(&mut shop.app.db.read().await.unwrap(), customer.user.id).await.unwrap().credits;
     assert!(credits.iter().any(|credit| credit.bucket.kind == CreditKind::Paid));
     shop.finish().await;
 }
