@@ -446,20 +446,22 @@ pub(super) fn insert_transfers(transfers: &[Transfer]) -> Part<'_> {
     })
 }
 
+/// Reads the columns of [`STATEMENT`], in its order.
+pub(super) fn transfer_row(row: &AnyRow) -> Result<TransferRow, sqlx::Error> {
+    Ok(TransferRow {
+        id: Id(row.try_get(0)?),
+        debit: row.try_get(1)?,
+        credit: row.try_get(2)?,
+        amount: Usd(row.try_get(3)?),
+        kind: row.try_get(4)?,
+        reference: row.try_get(5)?,
+        at: row.try_get(6)?,
+    })
+}
+
 pub(super) async fn statement(conn: &mut Conn, user: Id, before: Id, limit: i64) -> Result<Vec<TransferRow>, sqlx::Error> {
     let rows = sqlx::query(STATEMENT).bind(user.0).bind(before.0).bind(limit).fetch_all(conn).await?;
-    let read = |row: &AnyRow| {
-        Ok(TransferRow {
-            id: Id(row.try_get(0)?),
-            debit: row.try_get(1)?,
-            credit: row.try_get(2)?,
-            amount: Usd(row.try_get(3)?),
-            kind: row.try_get(4)?,
-            reference: row.try_get(5)?,
-            at: row.try_get(6)?,
-        })
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(transfer_row).collect()
 }
 
 /// A hold to be inserted.

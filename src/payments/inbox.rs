@@ -120,7 +120,7 @@ impl Payments {
     async fn put_off(&self, id: Id, why: &str) -> Result<(), PaymentError> {
         let mut tx = self.db.write().await?;
         let Some((_, attempts)) = store::take_event(&mut tx, id).await? else { return Ok(()) };
-        let pause = RETRY_MS.saturating_mul(1 << attempts.clamp(0, 20)).min(MAX_RETRY_MS);
+        let pause = super::growing_pause(RETRY_MS, attempts, MAX_RETRY_MS);
         store::event_later(&mut tx, id, self.now() + pause, why).await?;
         tx.commit().await?;
         tracing::warn!(message = %id, why, "a message of the payment provider is tried again later");

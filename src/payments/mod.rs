@@ -138,3 +138,8 @@ impl Payments {
         self.kit.clock.now_ms()
     }
 }
+
+/// How long to wait after so many tries that failed, in milliseconds: twice as long each time, and not more than `most`.
+fn growing_pause(first: i64, tries: i64, most: i64) -> i64 {
+    first.saturating_mul(1 << tries.clamp(0, 20)).min(most)
+}

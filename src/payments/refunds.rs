@@ -255,7 +255,7 @@ impl Payments {
             Err(ProviderError::Refused(why)) => self.undo_refund(refund.id, &why).await,
             Err(error) => {
                 let attempts = store::refund_attempts(&mut *self.db.read().await?, refund.id).await?;
-                let pause = RETRY_MS.saturating_mul(1 << attempts.clamp(0, 20)).min(MAX_RETRY_MS);
+                let pause = super::growing_pause(RETRY_MS, attempts, MAX_RETRY_MS);
                 self.refund_waits(refund.id, pause, &error.to_string()).await
             }
         }

@@ -3,9 +3,8 @@
 use super::{DaySum, Sort};
 use crate::db::Conn;
 use crate::kernel::{Id, Usd};
-use crate::ledger::store::TransferRow;
-use sqlx::any::AnyRow;
-use sqlx::{Any, Row};
+use crate::ledger::store::{TransferRow, transfer_row};
+use sqlx::Any;
 
 macro_rules! effect {
     () => {
@@ -61,18 +60,6 @@ pub(in crate::ledger) async fn change(conn: &mut Conn, user: Id, after: Id, upto
     Ok(Usd(sqlx::query_scalar::<Any, i64>(CHANGE).bind(user.0).bind(after.0).bind(upto.0).fetch_one(conn).await?))
 }
 
-fn row(row: &AnyRow) -> Result<TransferRow, sqlx::Error> {
-    Ok(TransferRow {
-        id: Id(row.try_get(0)?),
-        debit: row.try_get(1)?,
-        credit: row.try_get(2)?,
-        amount: Usd(row.try_get(3)?),
-        kind: row.try_get(4)?,
-        reference: row.try_get(5)?,
-        at: row.try_get(6)?,
-    })
-}
-
 /// Newest first, from `from` to before `until`.
 pub(super) async fn rows(conn: &mut Conn, user: Id, (from, until): (Id, Id), sort: Option<Sort>, limit: i64) -> Result<Vec<TransferRow>, sqlx::Error> {
     let statement = match sort {
@@ -82,12 +69,12 @@ pub(super) async fn rows(conn: &mut Conn, user: Id, (from, until): (Id, Id), sor
     };
     let query = sqlx::query(statement).bind(user.0).bind(from.0).bind(until.0).bind(limit);
     let query = if let Some(sort) = sort.filter(|sort| *sort != Sort::Charge) { query.bind(sort.word()) } else { query };
-    query.fetch_all(conn).await?.iter().map(row).collect()
+    query.fetch_all(conn).await?.iter().map(transfer_row).collect()
 }
 
 /// Oldest first, after `after` and before `until`.
 pub(super) async fn onward(conn: &mut Conn, user: Id, after: Id, until: Id, limit: i64) -> Result<Vec<TransferRow>, sqlx::Error> {
-    sqlx::query(ONWARD).bind(user.0).bind(after.0).bind(until.0).bind(limit).fetch_all(conn).await?.iter().map(row).collect()
+    sqlx::query(ONWARD).bind(user.0).bind(after.0).bind(until.0).bind(limit).fetch_all(conn).await?.iter().map(transfer_row).collect()
 }
 
 /// The newest transfer from `from` to before `until`.

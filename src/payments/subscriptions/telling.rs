@@ -32,7 +32,7 @@ impl Payments {
                 // What the provider does not know it will not renew.
                 Ok(()) | Err(PaymentError::Provider(ProviderError::Unknown(_))) => plans::told(&mut tx, wish.subscription, wish.revision).await?,
                 Err(error) => {
-                    let pause = RETRY_MS.saturating_mul(1 << wish.tries.clamp(0, 20)).min(MAX_RETRY_MS);
+                    let pause = crate::payments::growing_pause(RETRY_MS, wish.tries, MAX_RETRY_MS);
                     plans::tell_later(&mut tx, wish.subscription, self.now() + pause).await?;
                     tracing::warn!(%error, subscription = %wish.subscription, "the payment provider could not be told of a wish; it is tried again");
                 }
